@@ -1,0 +1,81 @@
+#include "base/error.h"
+
+#include <array>
+#include <cstddef>
+
+namespace cxxproxy::base {
+namespace {
+
+using E = ProxyErrc;
+using S = Side;
+
+constexpr std::array<ErrcInfo, static_cast<std::size_t>(E::Count)> kTable{{
+    {E::None, 100, S::Internal, 200, "no failure"},
+    {E::NameNotResolved, 101, S::Upstream, 502, "the host name does not resolve"},
+    {E::ConnectRefused, 102, S::Upstream, 503, "connection refused"},
+    {E::ConnectTimeout, 103, S::Upstream, 503, "no connection within the connect timeout"},
+    {E::ConnectFailed, 104, S::Upstream, 503, "cannot connect"},
+    {E::SendFailed, 105, S::Upstream, 502, "the backend closed the connection while the request was sent"},
+    {E::SendTimeout, 106, S::Upstream, 504, "the backend did not take the request in time"},
+    {E::ClosedBeforeHead, 107, S::Upstream, 502, "the backend closed the connection without an answer"},
+    {E::ResetBeforeHead, 108, S::Upstream, 502, "the backend reset the connection without an answer"},
+    {E::HeadTimeout, 109, S::Upstream, 504, "no response head in time"},
+    {E::HeadIncomplete, 110, S::Upstream, 502, "the backend closed the connection inside the response head"},
+    {E::BadStatusLine, 111, S::Upstream, 502, "the status line is not HTTP/1"},
+    {E::BadField, 112, S::Upstream, 502, "a response field is malformed"},
+    {E::FieldTooLarge, 113, S::Upstream, 502, "a response field is longer than allowed"},
+    {E::HeadTooLarge, 114, S::Upstream, 502, "the response head is longer than allowed"},
+    {E::TooManyFields, 115, S::Upstream, 502, "the response has more fields than allowed"},
+    {E::BadFraming, 116, S::Upstream, 502, "the length of the response body is ambiguous"},
+    {E::TooManyInterim, 117, S::Upstream, 502, "too many interim responses"},
+    {E::UnexpectedSwitch, 118, S::Upstream, 502, "the backend switched protocols without being asked"},
+    {E::BodyTruncated, 119, S::Upstream, 502, "the response body ended early"},
+    {E::BodyReset, 120, S::Upstream, 502, "the backend reset the connection inside the response body"},
+    {E::BodyTimeout, 121, S::Upstream, 504, "the response body stalled"},
+    {E::BadChunk, 122, S::Upstream, 502, "the chunked coding of the response is malformed"},
+    {E::ClientGone, 123, S::Client, 499, "the client went away"},
+    {E::ClientBodyIncomplete, 124, S::Client, 400, "the request body ended early or is malformed"},
+    {E::ClientBodyTimeout, 125, S::Client, 408, "the client did not send its request body in time"},
+    {E::ClientBodyTooLarge, 126, S::Client, 413, "the request body is larger than allowed"},
+    {E::BadTarget, 127, S::Client, 400, "the request target cannot be forwarded"},
+    {E::BadRequestField, 128, S::Client, 400, "a request field cannot be forwarded"},
+    {E::BadRequestFraming, 129, S::Client, 400, "the length of the request body is ambiguous"},
+    {E::ExpectationFailed, 130, S::Client, 417, "the expectation is not supported"},
+    {E::NoUsableMember, 131, S::Upstream, 503, "no member of the balancer is usable"},
+    {E::PoolExhausted, 132, S::Upstream, 503, "all connections allowed to the backend are in use"},
+    {E::TotalTimeout, 133, S::Upstream, 504, "the exchange took longer than its total timeout"},
+    {E::NoSuchBalancer, 134, S::Internal, 500, "no balancer of this name is configured"},
+    {E::UnsupportedScheme, 135, S::Internal, 500, "the scheme of the backend URL is not supported"},
+    {E::Internal, 136, S::Internal, 500, "internal failure"},
+}};
+
+constexpr bool table_is_in_order() {
+  for (std::size_t i = 0; i < kTable.size(); ++i) {
+    if (static_cast<std::size_t>(kTable[i].code) != i) return false;
+  }
+  return true;
+}
+static_assert(table_is_in_order());
+
+}  // namespace
+
+const ErrcInfo& info(ProxyErrc code) noexcept {
+  const auto index = static_cast<std::size_t>(code);
+  return kTable[index < kTable.size() ? index : static_cast<std::size_t>(E::Internal)];
+}
+
+std::string_view to_string(Phase phase) noexcept {
+  switch (phase) {
+    case Phase::Route: return "route";
+    case Phase::Resolve: return "resolve";
+    case Phase::Connect: return "connect";
+    case Phase::Tls: return "tls";
+    case Phase::Send: return "send";
+    case Phase::Head: return "head";
+    case Phase::Body: return "body";
+    case Phase::Tunnel: return "tunnel";
+  }
+  return "internal";
+}
+
+}  // namespace cxxproxy::base
