@@ -1,0 +1,62 @@
+// What the data plane knows of the configuration: members and balancers, resolved and immutable.
+//
+// WHAT    The result of parsing, merging and checking. Built once in post_config, shared by all
+//         threads without a lock, destroyed with the configuration pool at the next reload.
+// SHAPES  A member without a balancer is the backend of a plain `ProxyPass / http://host/`. Its
+//         member_id and a balancer's balancer_id index process-wide tables: the shared segment's
+//         slots and the child's connection pools.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "http/url.h"
+
+namespace cxxproxy::config {
+
+// Letters of the `status` parameter that this version knows; a set of bits.
+enum class StatusFlag : std::uint32_t {
+  None = 0,
+  Disabled = 1u << 0,      // D
+  Stopped = 1u << 1,       // S
+  IgnoreErrors = 1u << 2,  // I
+  HotSpare = 1u << 3,      // R
+  HotStandby = 1u << 4,    // H
+  InError = 1u << 5,       // E
+  Drain = 1u << 6,         // N
+  CheckFailed = 1u << 7,   // C
+};
+constexpr std::uint32_t bit(StatusFlag flag) noexcept { return static_cast<std::uint32_t>(flag); }
+
+struct MemberSpec {
+  http::Url url;
+  std::string name;  // canonical URL, as logs and BALANCER_WORKER_NAME show it
+  std::string key;   // server + balancer + URL: finds the member's shared slot again after a reload
+  std::uint32_t member_id = 0;
+  std::uint32_t loadfactor = 100;  // times 100, 100..10000
+  std::uint32_t status = 0;        // StatusFlag bits from the file
+  unsigned max = 0;                // connections per child, 0 = threads per child
+  bool tcp_keepalive = false;
+  bool reuse = true;               // keep connections to the backend
+  base::Duration retry{std::chrono::seconds(60)};
+  std::optional<base::Duration> timeout;          // unset: ProxyTimeout, then Timeout
+  std::optional<base::Duration> connect_timeout;  // unset: timeout
+  std::optional<base::Duration> ttl;              // idle lifetime of a kept connection
+};
+
+enum class Method : std::uint8_t { ByRequests };
+
+struct BalancerSpec {
+  std::string name;  // as in balancer://name, lower case
+  std::string key;   // server + name
+  std::uint32_t balancer_id = 0;
+  Method method = Method::ByRequests;
+  std::vector<MemberSpec> members;  // in file order; at most kMaxMembers
+};
+
+inline constexpr std::size_t kMaxMembers = 1024;
+
+}  // namespace cxxproxy::config
