@@ -1,0 +1,134 @@
+#include "net/socket_stream.h"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace cxxproxy::net {
+namespace {
+
+using upstream::ConstBuffer;
+using upstream::IoResult;
+using upstream::IoStatus;
+using upstream::Wait;
+
+constexpr std::size_t kMaxParts = 64;
+
+IoResult failure(int os_error) noexcept {
+  if (os_error == EAGAIN || os_error == EWOULDBLOCK) return {IoStatus::WouldBlock, 0, 0};
+  return {IoStatus::Failed, 0, os_error};
+}
+
+// Blocking mode with bounded waits; see the header.
+void become_patient(int descriptor) noexcept {
+  (void)::fcntl(descriptor, F_SETFL, 0);  // no status flag but O_NONBLOCK was ever set
+  const timeval patience{0, static_cast<suseconds_t>(kPatience.count())};
+  (void)::setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  (void)::setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+}
+
+}  // namespace
+
+SocketStream::~SocketStream() { ::close(descriptor_); }
+
+IoResult SocketStream::read(std::span<char> into, Wait wait) noexcept {
+  for (;;) {
+    const ssize_t got = ::recv(descriptor_, into.data(), into.size(), wait == Wait::No ? MSG_DONTWAIT : 0);
+    if (got > 0) return {IoStatus::Ok, static_cast<std::size_t>(got), 0};
+    if (got == 0) return {IoStatus::Eof, 0, 0};
+    if (errno != EINTR) return failure(errno);
+  }
+}
+
+IoResult SocketStream::write(std::span<const ConstBuffer> parts, Wait wait) noexcept {
+  iovec vector[kMaxParts];
+  const std::size_t count = std::min(parts.size(), kMaxParts);
+  for (std::size_t i = 0; i < count; ++i) {
+    vector[i].iov_base = const_cast<char*>(parts[i].data);  // sendmsg does not write through it
+    vector[i].iov_len = parts[i].size;
+  }
+  msghdr message{};
+  message.msg_iov = vector;
+  message.msg_iovlen = count;
+  for (;;) {
+    const ssize_t sent = ::sendmsg(descriptor_, &message, MSG_NOSIGNAL | (wait == Wait::No ? MSG_DONTWAIT : 0));
+    if (sent >= 0) return {IoStatus::Ok, static_cast<std::size_t>(sent), 0};
+    if (errno != EINTR) return failure(errno);
+  }
+}
+
+IoResult SocketStream::finish_connect() noexcept {
+  if (connected_) return {};
+  // Writability is not asked here: SO_ERROR is 0 also while the handshake runs, so look at the peer.
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (::getsockopt(descriptor_, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return failure(errno);
+  if (error != 0) return failure(error);
+  sockaddr_storage peer{};
+  socklen_t peer_size = sizeof peer;
+  if (::getpeername(descriptor_, reinterpret_cast<sockaddr*>(&peer), &peer_size) != 0) {
+    if (errno == ENOTCONN) return {IoStatus::WouldBlock, 0, 0};
+    return failure(errno);
+  }
+  connected_ = true;
+  become_patient(descriptor_);
+  return {};
+}
+
+bool SocketStream::looks_idle() noexcept {
+  char byte = 0;
+  const ssize_t got = ::recv(descriptor_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+base::Result<std::unique_ptr<upstream::ByteStream>, int> SocketConnector::connect(
+    const upstream::Address& address, const upstream::ConnectOptions& options) noexcept {
+  const auto* target = reinterpret_cast<const sockaddr*>(address.storage.data());
+  const int descriptor = ::socket(target->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (descriptor < 0) return errno;
+  const int on = 1;
+  if (target->sa_family != AF_UNIX) {
+    (void)::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (options.tcp_keepalive) (void)::setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  }
+  const bool connected = ::connect(descriptor, target, address.size) == 0;
+  if (!connected && errno != EINPROGRESS && errno != EINTR) {
+    const int os_error = errno;
+    ::close(descriptor);
+    return os_error;
+  }
+  if (connected) become_patient(descriptor);
+  return std::unique_ptr<upstream::ByteStream>(std::make_unique<SocketStream>(descriptor, connected));
+}
+
+base::Result<std::vector<upstream::Address>, std::string> SystemResolver::resolve(const std::string& host, std::uint16_t port) {
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICSERV;
+  addrinfo* found = nullptr;
+  const int status = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
+  if (status != 0) return std::string(status == EAI_SYSTEM ? std::strerror(errno) : ::gai_strerror(status));
+  std::vector<upstream::Address> addresses;
+  for (const addrinfo* entry = found; entry != nullptr; entry = entry->ai_next) {
+    upstream::Address address;
+    if (entry->ai_addrlen > address.storage.size()) continue;
+    std::memcpy(address.storage.data(), entry->ai_addr, entry->ai_addrlen);
+    address.size = static_cast<std::uint32_t>(entry->ai_addrlen);
+    addresses.push_back(address);
+  }
+  ::freeaddrinfo(found);
+  if (addresses.empty()) return std::string("no usable address");
+  return addresses;
+}
+
+}  // namespace cxxproxy::net

@@ -1,0 +1,50 @@
+// A TCP connection to a backend on a plain POSIX socket.
+//
+// WHAT    ByteStream and Connector over sockets. The socket itself is in blocking mode with
+//         SO_RCVTIMEO and SO_SNDTIMEO set once when it is connected, so that a waiting read is ONE
+//         system call (an APR socket with a timeout needs recv, poll, recv); calls that must not
+//         wait pass MSG_DONTWAIT.
+// SHAPES  kPatience is the longest wait inside one call; the driver polls when it is over, so that a
+//         client that went away is noticed. No pool, no buffer: an idle connection is a descriptor
+//         and this object of 24 bytes. Decision record: docs/decisions/0002-plain-sockets.md.
+#pragma once
+
+#include "upstream/byte_stream.h"
+
+namespace cxxproxy::net {
+
+inline constexpr base::Duration kPatience = std::chrono::milliseconds(200);
+
+class SocketStream final : public upstream::ByteStream {
+ public:
+  // Takes ownership of the descriptor.
+  SocketStream(int descriptor, bool connected) noexcept : descriptor_(descriptor), connected_(connected) {}
+  ~SocketStream() override;
+  SocketStream(const SocketStream&) = delete;
+  SocketStream& operator=(const SocketStream&) = delete;
+
+  upstream::IoResult read(std::span<char> into, upstream::Wait wait) noexcept override;
+  upstream::IoResult write(std::span<const upstream::ConstBuffer> parts, upstream::Wait wait) noexcept override;
+  upstream::IoResult finish_connect() noexcept override;
+  bool looks_idle() noexcept override;
+  int descriptor() const noexcept override { return descriptor_; }
+  base::Duration patience() const noexcept override { return kPatience; }
+
+ private:
+  int descriptor_;
+  bool connected_;
+};
+
+class SocketConnector final : public upstream::Connector {
+ public:
+  base::Result<std::unique_ptr<upstream::ByteStream>, int> connect(const upstream::Address& address,
+                                                                   const upstream::ConnectOptions& options) noexcept override;
+};
+
+// getaddrinfo(3): follows /etc/hosts, nsswitch and the system's address order (RFC 6724).
+class SystemResolver final : public upstream::Resolver {
+ public:
+  base::Result<std::vector<upstream::Address>, std::string> resolve(const std::string& host, std::uint16_t port) override;
+};
+
+}  // namespace cxxproxy::net

@@ -1,0 +1,84 @@
+// The two ends that the engine needs of a network, without naming one.
+//
+// WHAT    ByteStream is one connection to a backend; Connector opens one; Resolver turns a host name
+//         into addresses. net/ implements them with sockets; tests with scripts.
+// SHAPES  No call blocks longer than patience(): a stream with a patience above zero may wait that
+//         long inside read() or write() when the caller passes Wait::Patience, which saves the
+//         poll() that a non-blocking socket needs for every wait. Sizes are bytes.
+// ERRORS  IoStatus::Failed carries errno. WouldBlock means: wait for descriptor() and call again.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace cxxproxy::upstream {
+
+struct ConstBuffer {
+  const char* data = nullptr;
+  std::size_t size = 0;
+};
+
+enum class IoStatus : std::uint8_t { Ok, WouldBlock, Eof, Failed };
+enum class Wait : std::uint8_t { No, Patience };
+
+struct IoResult {
+  IoStatus status = IoStatus::Ok;
+  std::size_t bytes = 0;
+  int os_error = 0;
+};
+
+class ByteStream {
+ public:
+  virtual ~ByteStream() = default;
+
+  virtual IoResult read(std::span<char> into, Wait wait) noexcept = 0;
+  virtual IoResult write(std::span<const ConstBuffer> parts, Wait wait) noexcept = 0;
+
+  // Ok once the connection stands, WouldBlock while it is being made (wait for writability).
+  virtual IoResult finish_connect() noexcept = 0;
+
+  // True when nothing can be read right now and the peer has not closed: one look without taking
+  // anything, for requests that must not be sent into a dead connection.
+  virtual bool looks_idle() noexcept = 0;
+
+  virtual int descriptor() const noexcept = 0;
+  virtual base::Duration patience() const noexcept = 0;
+};
+
+// A resolved socket address. Opaque here; net/ knows its layout.
+struct Address {
+  alignas(8) std::array<unsigned char, 112> storage{};
+  std::uint32_t size = 0;
+};
+
+struct ConnectOptions {
+  bool tcp_keepalive = false;
+};
+
+class Connector {
+ public:
+  // A stream whose connection is being made (finish_connect() tells), or errno.
+  virtual base::Result<std::unique_ptr<ByteStream>, int> connect(const Address& address, const ConnectOptions& options) noexcept = 0;
+
+ protected:
+  ~Connector() = default;
+};
+
+class Resolver {
+ public:
+  // Blocks as long as the system's resolver does. Fails with its sentence. Never empty.
+  virtual base::Result<std::vector<Address>, std::string> resolve(const std::string& host, std::uint16_t port) = 0;
+
+ protected:
+  ~Resolver() = default;
+};
+
+}  // namespace cxxproxy::upstream
