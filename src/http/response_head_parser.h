@@ -1,0 +1,97 @@
+// The head of a backend's HTTP/1 answer, parsed as it arrives.
+//
+// WHAT    parse() is given ALL bytes of the answer that have come so far, from the first byte of the
+//         status line; the caller may grow and move the buffer between calls. Each byte is looked at
+//         once. After Done head() views into the buffer of the last call, so it is valid as long
+//         as those bytes stay where they are; bytes behind head_size() were not looked at.
+// SHAPES  The buffer is writable because obs-fold is replaced by spaces in place (RFC 9112 5.2).
+//         Lines may end with a bare LF, as small backends do; a bare CR, NUL or other CTL is never
+//         accepted. Blanks between name and colon are taken away (RFC 9112 5.1). The status line is
+//         exact: `HTTP/1.DIGIT SP 3DIGIT [SP reason]`, code 100..599, nothing before it.
+//         Limits count bytes: a line with its folds, the whole head; `fields` counts fields. One
+//         parser serves many heads: reset() keeps the memory. Not for several threads at once.
+// ERRORS  Failed: problem() says what (BadStatusLine, BadField, FieldTooLarge, HeadTooLarge,
+//         TooManyFields); the connection is of no more use. It fails as soon as the bytes suffice.
+// SOURCE  RFC 9112 2.2, 4, 5; BadHeaderRule follows ProxyBadHeader of mod_proxy.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "http/field.h"
+#include "http/problem.h"
+
+namespace cxxproxy::http {
+
+struct HeadLimits {
+  std::size_t field = 16 * 1024;
+  std::size_t head = 64 * 1024;
+  std::size_t fields = 512;
+};
+
+// What to do with a line whose name is missing or no token (a CTL is refused under every rule).
+enum class BadHeaderRule : std::uint8_t {
+  Refuse,
+  Skip,       // leave the line out
+  StartBody,  // a line without colon ends the head and begins the body; else as Refuse
+};
+
+struct ResponseHead {
+  int minor_version = 1;
+  int status = 0;
+  std::string_view reason;
+  std::vector<FieldView> fields;
+};
+
+enum class Progress : std::uint8_t { NeedMore, Done, Failed };
+
+class ResponseHeadParser {
+ public:
+  explicit ResponseHeadParser(HeadLimits limits = {}, BadHeaderRule rule = BadHeaderRule::Refuse) noexcept
+      : limits_(limits), rule_(rule) {}
+
+  // For the next head (after an interim response give it the bytes behind head_size()).
+  void reset() noexcept;
+
+  Progress parse(std::span<char> bytes_so_far);
+
+  const ResponseHead& head() const noexcept { return head_; }
+  std::size_t head_size() const noexcept { return head_size_; }
+  Problem problem() const noexcept { return problem_; }
+
+  // Did any byte arrive? Tells "closed without an answer" from "closed inside the head".
+  bool started() const noexcept { return scanned_ > 0; }
+
+ private:
+  enum class Part : std::uint8_t { StatusLine, Fields, Finished };
+  struct Place {  // offsets survive a moved buffer
+    std::uint32_t name = 0, name_size = 0, value = 0, value_size = 0;
+  };
+
+  Progress run(std::span<char> bytes);
+  Progress fail(base::ProxyErrc code, std::string_view detail) noexcept;
+  Progress finish(std::span<char> bytes, std::size_t size);
+  Progress too_long(std::size_t available) noexcept;
+  bool take_status_line(std::string_view line) noexcept;
+  Progress take_first_line(std::string_view line, std::size_t line_end, std::span<char> bytes);
+  bool take_field(std::span<char> bytes, std::size_t end);
+
+  HeadLimits limits_;
+  BadHeaderRule rule_;
+  Part part_ = Part::StatusLine;
+  std::size_t scanned_ = 0;      // no line end before this offset is left to be found
+  std::size_t line_start_ = 0;   // of the line being read, with its folds
+  std::size_t pending_end_ = 0;  // a complete field line that may still be folded ends here; 0 = none
+  Place reason_;
+  Place open_field_;  // name of the line at line_start_
+  bool skip_line_ = false;
+  std::vector<Place> places_;
+  ResponseHead head_;
+  std::size_t head_size_ = 0;
+  Problem problem_;
+};
+
+}  // namespace cxxproxy::http
