@@ -1,0 +1,72 @@
+// lbmethod=byrequests: each member gets its weight's share of the requests, in an even order.
+//
+// WHAT    ByRequests makes the order of a set of usable members and keeps the last few, since sets
+//         come back (a member fails, rests and returns). Order answers "whose turn is number t".
+// SHAPES  One writer at a time (Balancer's mutex) calls order_for; any number of threads reads orders
+//         without a lock and without counting themselves: an Order is never freed before ByRequests,
+//         its memory is used again for another set. A reader notices that by the version (a sequence
+//         lock whose data are atomics) and asks for the current order again. The order last returned
+//         is not touched by the next order_for. Memory: at most kOrders x (2 bytes x period or 65536,
+//         plus 6 bytes x members).
+// ERRORS  Order::at gives no value when the order was overwritten meanwhile.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "balancer/member_set.h"
+#include "balancer/smooth_order.h"
+
+namespace cxxproxy::balancer {
+
+class Order {
+ public:
+  // Member of turn `turn`; the cost does not grow with the number of members for a table, and with
+  // its logarithm for a stride order.
+  std::optional<std::size_t> at(std::uint64_t turn) const noexcept;
+
+ private:
+  friend class ByRequests;
+  void assign(std::span<WeightedMember> members, std::span<const std::uint16_t> turns,
+              std::uint64_t period);
+
+  std::atomic<std::uint64_t> version_{0};  // odd = being written
+  std::atomic<std::uint64_t> period_{0};
+  std::atomic<std::uint64_t> stride_{0};  // 0 = table
+  std::atomic<std::uint32_t> count_{0};   // members of a stride order
+  std::unique_ptr<std::atomic<std::uint16_t>[]> turns_;   // table: member per turn; stride: members
+  std::unique_ptr<std::atomic<std::uint32_t>[]> shares_;  // stride: end of each member's share
+};
+
+class ByRequests {
+ public:
+  // Weights in file order.
+  explicit ByRequests(std::span<const std::uint32_t> weights);
+
+  // The order of a set that is not empty. Valid as `current` until the call after the next one.
+  const Order* order_for(const MemberSet& usable);
+
+ private:
+  struct Kept {
+    MemberSet set;
+    std::uint64_t used = 0;  // 0 = never
+    Order order;
+  };
+  static constexpr std::size_t kOrders = 8;
+
+  void build(Kept& kept, const MemberSet& usable);
+
+  std::vector<std::uint32_t> weights_;
+  std::vector<WeightedMember> scratch_;
+  std::vector<std::uint16_t> turns_scratch_;
+  std::uint64_t uses_ = 0;
+  std::array<Kept, kOrders> kept_;
+};
+
+}  // namespace cxxproxy::balancer
