@@ -1,0 +1,120 @@
+// Directives: one table that httpd's command table, messages and the reference page all read.
+//
+// WHAT    A row gives a directive its two names (standard and Cxx…, same meaning), its arguments and
+//         the scopes it may stand in. Rows that are not supported yet are registered too, so that
+//         configtest names the reason instead of "Invalid command".
+// SHAPES  Plain constant data: the table is read while modules are loaded, before anything else runs.
+// SOURCE  Names and scopes: httpd's manual of the mod_proxy family 2.4.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace cxxproxy::config {
+
+enum class DirectiveId : std::uint8_t {
+  ProxyPass,
+  ProxyPassReverse,
+  ProxyPreserveHost,
+  ProxyAddHeaders,
+  ProxyTimeout,
+  ProxyRequests,
+  ProxySection,
+  BalancerMember,
+  ProxySet,
+  NotYet,
+};
+
+enum class Arguments : std::uint8_t { Flag, One, Raw };
+
+inline constexpr unsigned kInServer = 1;    // server config and <VirtualHost>
+inline constexpr unsigned kInLocation = 2;  // <Location>, <Proxy>
+inline constexpr unsigned kAnywhere = kInServer | kInLocation;
+
+struct DirectiveRow {
+  DirectiveId id;
+  const char* standard_name;
+  const char* own_name;
+  Arguments arguments;
+  unsigned contexts;
+  const char* syntax;        // arguments as the reference shows them
+  const char* default_text;  // "" where there is none
+  const char* help;
+
+  constexpr bool is_supported() const noexcept { return id != DirectiveId::NotYet; }
+};
+
+#define CXXPROXY_NAMES(name) name, "Cxx" name
+#define CXXPROXY_NOT_YET(name, contexts, help) \
+  DirectiveRow { DirectiveId::NotYet, CXXPROXY_NAMES(name), Arguments::Raw, contexts, "", "", help }
+
+inline constexpr auto kDirectiveRows = std::to_array<DirectiveRow>({
+    {DirectiveId::ProxyPass, CXXPROXY_NAMES("ProxyPass"), Arguments::Raw, kAnywhere, "[path] !|url [key=value ...]", "",
+     "a path and the backend URL or balancer it is passed to, or ! to keep it here"},
+    {DirectiveId::ProxyPassReverse, CXXPROXY_NAMES("ProxyPassReverse"), Arguments::Raw, kAnywhere, "[path] url", "",
+     "a path and the backend URL that answers may name in Location and Content-Location"},
+    {DirectiveId::ProxyPreserveHost, CXXPROXY_NAMES("ProxyPreserveHost"), Arguments::Flag, kAnywhere, "On|Off", "Off",
+     "On sends the client's Host to the backend instead of the backend's own name"},
+    {DirectiveId::ProxyAddHeaders, CXXPROXY_NAMES("ProxyAddHeaders"), Arguments::Flag, kAnywhere, "On|Off", "On",
+     "On adds X-Forwarded-For, X-Forwarded-Host, X-Forwarded-Server and X-Forwarded-Proto"},
+    {DirectiveId::ProxyTimeout, CXXPROXY_NAMES("ProxyTimeout"), Arguments::One, kInServer, "duration", "Timeout",
+     "the longest wait for one read from or write to a backend"},
+    {DirectiveId::ProxyRequests, CXXPROXY_NAMES("ProxyRequests"), Arguments::Flag, kInServer, "Off", "Off",
+     "Off, the only value: this module is a reverse proxy"},
+    {DirectiveId::ProxySection, "<Proxy", "<CxxProxy", Arguments::Raw, kInServer, "url [key=value ...]>", "",
+     "a section for one backend URL, a wildcard pattern of URLs, or a balancer://name"},
+    {DirectiveId::BalancerMember, CXXPROXY_NAMES("BalancerMember"), Arguments::Raw, kAnywhere,
+     "[balancer://name] url [key=value ...]", "", "a backend URL that becomes a member of a balancer"},
+    {DirectiveId::ProxySet, CXXPROXY_NAMES("ProxySet"), Arguments::Raw, kAnywhere, "[url] key=value ...", "",
+     "parameters of a backend URL or of a balancer"},
+
+    CXXPROXY_NOT_YET("ProxyPassMatch", kAnywhere, "maps paths by a regular expression"),
+    CXXPROXY_NOT_YET("ProxyPassReverseCookieDomain", kAnywhere, "rewrites the domain of cookies"),
+    CXXPROXY_NOT_YET("ProxyPassReverseCookiePath", kAnywhere, "rewrites the path of cookies"),
+    CXXPROXY_NOT_YET("ProxyPassInherit", kAnywhere, "inheritance of the main server's rules"),
+    CXXPROXY_NOT_YET("ProxyPassInterpolateEnv", kAnywhere, "variables in rules"),
+    CXXPROXY_NOT_YET("BalancerInherit", kAnywhere, "inheritance of the main server's balancers"),
+    CXXPROXY_NOT_YET("BalancerGrowth", kAnywhere, "room for balancers made at run time"),
+    CXXPROXY_NOT_YET("BalancerPersist", kAnywhere, "member state that survives a restart"),
+    DirectiveRow{DirectiveId::NotYet, "<ProxyMatch", "<CxxProxyMatch", Arguments::Raw, kAnywhere, "", "",
+                 "a section for backend URLs that match a regular expression"},
+    CXXPROXY_NOT_YET("ProxyRemote", kAnywhere, "a further proxy on the way to the backend"),
+    CXXPROXY_NOT_YET("ProxyRemoteMatch", kAnywhere, "a further proxy on the way to the backend, by regular expression"),
+    CXXPROXY_NOT_YET("NoProxy", kAnywhere, "hosts that are reached without the further proxy"),
+    CXXPROXY_NOT_YET("ProxyBlock", kAnywhere, "backend hosts that are refused"),
+    CXXPROXY_NOT_YET("ProxyDomain", kAnywhere, "default domain of a forward proxy"),
+    CXXPROXY_NOT_YET("ProxyMaxForwards", kAnywhere, "value for Max-Forwards"),
+    CXXPROXY_NOT_YET("ProxySourceAddress", kAnywhere, "local address of backend connections"),
+    CXXPROXY_NOT_YET("AllowCONNECT", kAnywhere, "ports that CONNECT may reach"),
+    CXXPROXY_NOT_YET("ProxyVia", kAnywhere, "what happens to the Via field"),
+    CXXPROXY_NOT_YET("ProxyErrorOverride", kAnywhere, "own error pages instead of the backend's"),
+    CXXPROXY_NOT_YET("ProxyIOBufferSize", kAnywhere, "size of the copy buffer"),
+    CXXPROXY_NOT_YET("ProxyReceiveBufferSize", kAnywhere, "socket receive buffer of backend connections"),
+    CXXPROXY_NOT_YET("Proxy100Continue", kAnywhere, "forwarding of Expect: 100-continue"),
+    CXXPROXY_NOT_YET("ProxyBadHeader", kAnywhere, "what happens to malformed fields of an answer"),
+    CXXPROXY_NOT_YET("ProxyStatus", kAnywhere, "balancers in the server status page"),
+    CXXPROXY_NOT_YET("ProxyWebsocketFallbackToProxyHttp", kAnywhere, "who handles ws:// backends"),
+    CXXPROXY_NOT_YET("ProxyWebsocketAsync", kAnywhere, "tunnels without a thread each"),
+    CXXPROXY_NOT_YET("ProxyWebsocketAsyncDelay", kAnywhere, "when a tunnel gives its thread back"),
+    CXXPROXY_NOT_YET("ProxyWebsocketIdleTimeout", kAnywhere, "idle limit of a tunnel"),
+    CXXPROXY_NOT_YET("ProxyAsyncDelay", kAnywhere, "when a waiting request gives its thread back"),
+    CXXPROXY_NOT_YET("ProxyAsyncIdleTimeout", kAnywhere, "idle limit of a request without a thread"),
+    CXXPROXY_NOT_YET("ProxyFCGIBackendType", kAnywhere, "kind of FastCGI backend"),
+    CXXPROXY_NOT_YET("ProxyFCGISetEnvIf", kAnywhere, "FastCGI parameters by expression"),
+    CXXPROXY_NOT_YET("ProxySCGISendfile", kAnywhere, "X-Sendfile of SCGI answers"),
+    CXXPROXY_NOT_YET("ProxySCGIInternalRedirect", kAnywhere, "internal redirects of SCGI answers"),
+    CXXPROXY_NOT_YET("ProxyFtpListOnWildcard", kAnywhere, "FTP listings by wildcard"),
+    CXXPROXY_NOT_YET("ProxyFtpEscapeWildcards", kAnywhere, "FTP wildcards in names"),
+    CXXPROXY_NOT_YET("ProxyFtpDirCharset", kAnywhere, "character set of FTP listings"),
+    CXXPROXY_NOT_YET("ProxyHCExpr", kAnywhere, "condition for a health check's answer"),
+    CXXPROXY_NOT_YET("ProxyHCTemplate", kAnywhere, "named health check parameters"),
+    CXXPROXY_NOT_YET("ProxyHCTPsize", kAnywhere, "threads for health checks"),
+    CXXPROXY_NOT_YET("ProxyExpressEnable", kAnywhere, "host to backend by database"),
+    CXXPROXY_NOT_YET("ProxyExpressDBMFile", kAnywhere, "the database of hosts"),
+    CXXPROXY_NOT_YET("ProxyExpressDBMType", kAnywhere, "type of that database"),
+});
+
+#undef CXXPROXY_NOT_YET
+#undef CXXPROXY_NAMES
+
+}  // namespace cxxproxy::config

@@ -1,0 +1,63 @@
+// What the request path sees of the configuration: defaults applied, names resolved, immutable.
+//
+// WHAT    ResolvedConfig is the whole process: every balancer and every member once, indexed by
+//         balancer_id and member_id. ResolvedVhost is one server's view: its rules and what it may
+//         reach (its own objects, then the main server's). A virtual host without directives of ours
+//         shares the main server's object.
+// SHAPES  Built once in post_config, lives in the configuration pool, read by all threads without a
+//         lock. All pointers point into the ResolvedConfig that owns the vhost.
+//         Lookups by name or URL fold the case of names, schemes and hosts.
+// ERRORS  A lookup that finds nothing answers nullptr; nothing here can fail otherwise.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "config/route_table.h"
+#include "config/spec.h"
+
+namespace cxxproxy::config {
+
+// Where a request goes: a balancer, one member, or nowhere (both nullptr).
+struct Target {
+  const BalancerSpec* balancer = nullptr;
+  const MemberSpec* member = nullptr;
+
+  explicit operator bool() const noexcept { return balancer != nullptr || member != nullptr; }
+};
+
+struct ResolvedVhost {
+  RouteTable routes;                             // main server's rules first, then the vhost's
+  std::vector<const BalancerSpec*> balancers;    // the vhost's own, then the main server's
+  std::vector<const MemberSpec*> plain_members;  // the same order
+  std::optional<base::Duration> proxy_timeout;   // unset: httpd's Timeout
+  std::string key;                               // "main" or the vhost's address and name
+
+  // By the name in balancer://name, without the scheme.
+  const BalancerSpec* find_balancer(std::string_view name) const noexcept;
+
+  // The plain member that a ProxyPass line names, by member_key() of its URL.
+  const MemberSpec* find_declared(const std::string& member_key) const noexcept;
+
+  // The plain member whose URL is the longest prefix of `url` (for RewriteRule [P] and SetHandler).
+  const MemberSpec* find_member(std::string_view url) const noexcept;
+
+  // Either of both, by scheme: "balancer://name/…" or "http://host…".
+  Target find_target(std::string_view url) const noexcept;
+
+  std::unordered_map<std::string, const BalancerSpec*> balancer_index;
+  std::unordered_map<std::string, const MemberSpec*> member_index;  // by member_key()
+};
+
+struct ResolvedConfig {
+  std::vector<std::unique_ptr<BalancerSpec>> balancers;  // index = balancer_id
+  std::vector<std::unique_ptr<MemberSpec>> plain;        // owned here, numbered with the others
+  std::vector<const MemberSpec*> members;                // index = member_id: all of all balancers, and plain
+  std::vector<std::unique_ptr<ResolvedVhost>> vhosts;
+};
+
+}  // namespace cxxproxy::config

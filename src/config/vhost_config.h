@@ -1,0 +1,103 @@
+// What the directives of one server said: rules, balancers, members, before anything is resolved.
+//
+// WHAT    Declarations are one server's own lists. VhostConfig is those plus the single values; after
+//         merging it names the main server's Declarations too (they stay one object, seen by all).
+// SHAPES  Written while the configuration is read, by one thread; not changed after post_config.
+//         Lives in the configuration pool. Balancer names are lower case; members are found by
+//         member_key(), in which "http://h" and "http://h/" are the same backend.
+// ERRORS  The functions that add something are in config/statements.h.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "config/parameter_rows.h"
+#include "config/setting.h"
+#include "http/url.h"
+
+namespace cxxproxy::config {
+
+struct ResolvedVhost;
+struct ResolvedConfig;
+
+struct DeclaredMember {
+  http::Url url;
+  ParameterSet parameters;
+  SourceLine where;
+};
+
+struct DeclaredBalancer {
+  std::string name;
+  ParameterSet parameters;
+  std::vector<DeclaredMember> members;
+  std::unordered_map<std::string, std::size_t> member_index;  // by member_key()
+  SourceLine where;
+};
+
+// One ProxyPass line; its target is a balancer name, a member key, or nothing for "!".
+struct SaidRoute {
+  std::string path;
+  std::string url;
+  bool exclude = false;
+  std::string balancer;
+  std::string member_key;
+  SourceLine where;
+};
+
+// One <Proxy> section; `directives` is httpd's per-directory vector of what stands inside.
+struct ProxySection {
+  std::string pattern;
+  bool wildcard = false;
+  void* directives = nullptr;
+  SourceLine where;
+};
+
+// A parameter that had no effect because its backend was declared before.
+struct IgnoredParameter {
+  std::string text;
+  SourceLine where;
+  SourceLine declared;
+};
+
+struct Declarations {
+  std::vector<SaidRoute> routes;
+  std::vector<std::unique_ptr<SaidRoute>> location_routes;
+  std::vector<std::unique_ptr<DeclaredBalancer>> balancers;
+  std::vector<std::unique_ptr<DeclaredMember>> plain;
+  std::vector<ProxySection> sections;
+  std::vector<IgnoredParameter> ignored;
+  std::unordered_map<std::string, DeclaredBalancer*> balancer_index;
+  std::unordered_map<std::string, DeclaredMember*> plain_index;  // by member_key()
+
+  DeclaredBalancer* find_balancer(const std::string& lower_case_name) const noexcept;
+  DeclaredMember* find_plain(const std::string& member_key) const noexcept;
+};
+
+struct VhostConfig {
+  Setting<base::Duration> proxy_timeout;
+  std::unique_ptr<Declarations> own = std::make_unique<Declarations>();
+  std::vector<const Declarations*> inherited;  // outermost first; only after a merge
+  const Declarations* merged_own = nullptr;    // the child's lists, which the child still owns
+  const ResolvedVhost* resolved = nullptr;     // set in post_config
+  std::unique_ptr<ResolvedConfig> whole;       // main server only, set in post_config
+
+  VhostConfig();
+  ~VhostConfig();
+
+  // The lists that this server sees, outermost first, and the ones that are its own.
+  std::vector<const Declarations*> layers() const;
+  const Declarations& own_lists() const noexcept { return merged_own != nullptr ? *merged_own : *own; }
+};
+
+// `child` is a virtual host's, `parent` the main server's; both outlive the result.
+std::unique_ptr<VhostConfig> merge(const VhostConfig& parent, const VhostConfig& child);
+
+// Two spellings of one backend have one key.
+std::string member_key(const http::Url& url);
+
+}  // namespace cxxproxy::config

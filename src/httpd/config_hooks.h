@@ -1,0 +1,60 @@
+// The life of the configuration inside httpd, and how the request path asks for it.
+//
+// WHAT    create/merge for server and directory scope, post_config (check, resolve, number), and the
+//         accessors that the request hooks use. The objects behind them are of config/.
+// SHAPES  Server objects live in pconf. A merged directory object may live in a request pool; it only
+//         points at pconf objects. Accessors may be called from any thread after post_config.
+// ERRORS  post_config answers 500 after logging what is wrong; it opens no connection, resolves no
+//         name and changes nothing outside its pool, so configtest is free of side effects.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "config/resolved_vhost.h"
+#include "config/location_config.h"
+#include "config/vhost_config.h"
+#include "httpd/httpd_api.h"
+
+namespace cxxproxy::httpd {
+
+void* create_server_config(apr_pool_t* pool, server_rec* server) noexcept;
+void* merge_server_config(apr_pool_t* pool, void* base, void* overrides) noexcept;
+void* create_dir_config(apr_pool_t* pool, char* path) noexcept;
+void* merge_dir_config(apr_pool_t* pool, void* base, void* overrides) noexcept;
+
+int pre_config(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp) noexcept;
+int resolve_configuration(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp, server_rec* main_server) noexcept;
+
+config::VhostConfig& vhost_config(const server_rec* server) noexcept;
+const config::LocationConfig& location_config(const request_rec* r) noexcept;
+
+// Valid after post_config.
+const config::ResolvedConfig& resolved_config(const server_rec* main_server) noexcept;
+const config::ResolvedVhost& resolved_vhost(const server_rec* server) noexcept;
+
+// Values of one request, all scopes merged.
+struct RequestSettings {
+  bool preserve_host = false;
+  bool add_headers = true;
+  std::optional<base::Duration> proxy_timeout;  // unset: the vhost's Timeout
+};
+RequestSettings request_settings(const request_rec* r) noexcept;
+
+// The answer to "is this path proxied?": the <Location>'s own rule first, then the vhost's table.
+enum class RouteKind : std::uint8_t { None, Excluded, Proxied };
+struct RouteChoice {
+  RouteKind kind = RouteKind::None;
+  std::string_view url;     // append uri.substr(matched) to it
+  std::size_t matched = 0;  // characters of the path that the rule covers
+  config::Target target;    // empty when the balancer of the rule does not exist: answer 503
+};
+RouteChoice choose_route(const request_rec* r, std::string_view uri) noexcept;
+
+// ProxyPassReverse: the public path for a Location value of the backend, by the first rule that
+// matches, outer scopes first. The caller puts scheme://host in front.
+std::optional<std::string> map_location_back(const request_rec* r, std::string_view location);
+
+}  // namespace cxxproxy::httpd

@@ -1,0 +1,22 @@
+// <Proxy url> sections: directives of other modules (Require, Header, SSLProxy…) for a backend URL.
+//
+// WHAT    A section is parsed like a <Location> into a per-directory vector of its own and kept with
+//         its server. walk_proxy_sections merges the matching ones over what <Location> gave.
+// SHAPES  A pattern with one of * ? [ is matched with fnmatch, any other as a prefix, case folded in
+//         scheme and host. Main server's sections are tried first, then the vhost's.
+// SOURCE  httpd's modules/proxy/mod_proxy.c: proxysection and proxy_walk decide the same way.
+#pragma once
+
+#include <string_view>
+
+#include "httpd/httpd_api.h"
+
+namespace cxxproxy::httpd {
+
+// Handler of <Proxy …> and <CxxProxy …>; `arguments` is the text behind the name, with its '>'.
+const char* open_proxy_section(cmd_parms* cmd, const char* arguments);
+
+// Merges every matching section into r->per_dir_config. `backend_url` has no "proxy:" in front.
+int walk_proxy_sections(request_rec* r, std::string_view backend_url) noexcept;
+
+}  // namespace cxxproxy::httpd
