@@ -1,0 +1,333 @@
+"""A private httpd: its own folder, ports, configuration and logs; nothing of it survives the test.
+
+Configuration text is written once for both name families: `{P}ProxyPass` becomes `CxxProxyPass` or
+`ProxyPass`. Other `{words}` are filled from the server (port, tls_port, root, ...) and from keyword
+arguments; braces that httpd itself uses (`%{...}e`) are left alone.
+"""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+from . import settings
+from .waiting import accepts, free_port, until
+
+LIVE = []  # every server that runs now; the log check after each test walks it
+
+MOD_PROXY = ("proxy", "proxy_http", "slotmem_shm", "proxy_balancer", "lbmethod_byrequests")
+BASE_MODULES = ("authz_core", "alias", "dir", "mime", "headers", "setenvif", "env")
+BUILT_IN_NAMES = {"mpm_event": "mpm_event_module"}
+
+SEVERE = ("emerg", "alert", "crit", "error", "warn")
+CRASH = re.compile(r"AddressSanitizer|runtime error|exit signal|Segmentation|terminate called")
+LEVEL = re.compile(r"^\[[^\]]+\] \[(?P<module>[a-z0-9_-]*):(?P<level>[a-z0-9]+)\] \[pid \d+")
+# What mod_proxy and we say about a backend that misbehaves; tests that provoke it allow it.
+PROXY_TROUBLE = r"\[(proxy|proxy_http|proxy_balancer|cxxproxy):(warn|error)\]"
+
+ACCESS_FORMAT = ('status=%>s|bytes=%B|out=%O|conn=%X|pid=%P|method=%m|path=%U|vhost=%v|'
+                 'balancer=%{BALANCER_NAME}e|worker=%{BALANCER_WORKER_NAME}e|'
+                 'route=%{BALANCER_WORKER_ROUTE}e')
+
+TEMPLATE = '''\
+ServerRoot "{root}"
+DefaultRuntimeDir "{root}/run"
+PidFile "{root}/run/httpd.pid"
+ServerName proxy.test
+{user}
+{listen}
+{load}
+{mpm}
+Timeout 60
+KeepAliveTimeout 5
+MaxKeepAliveRequests 0
+GracefulShutdownTimeout 20
+ErrorLog "{root}/error.log"
+LogLevel {log_level}
+LogFormat "{access_format}" tests
+CustomLog "{root}/access.log" tests
+TypesConfig "{root}/mime.types"
+DocumentRoot "{root}/htdocs"
+<Directory "/">
+    Require all denied
+</Directory>
+<Directory "{root}/htdocs">
+    Require all granted
+</Directory>
+DirectoryIndex index.html
+'''
+
+WELCOME = "It works: this is the page of the server itself\n"
+
+
+def fill(text, words):
+    return re.sub(r"(?<!%)\{(\w+)\}", lambda m: str(words.get(m.group(1), m.group(0))), text)
+
+
+class Httpd:
+    """See the module text. `modules` are names without mod_; `proxy` says which proxy is loaded:
+    "default" (the one under test), or a list of LoadModule lines."""
+
+    def __init__(self, conf, *, family=None, mpm="event", processes=1, threads=16, modules=(),
+                 compat=False, proxy="default", tls=None, ports=1, log_level="info", before="",
+                 **words):
+        self.family = family or settings.DEFAULT_FAMILY
+        assert self.family in settings.FAMILIES or proxy != "default"
+        self.root = Path(tempfile.mkdtemp(prefix="cxxproxy-it-"))
+        self.root.chmod(0o755)
+        for folder in ("run", "htdocs", "asan"):
+            (self.root / folder).mkdir()
+        (self.root / "asan").chmod(0o777)
+        (self.root / "htdocs" / "index.html").write_text(WELCOME)
+        (self.root / "mime.types").write_text("text/html html\ntext/plain txt\n")
+        self.mpm, self.processes, self.threads = mpm, processes, threads
+        self.ports = [free_port() for _ in range(ports)]
+        self.port = self.ports[0]
+        self.tls_port = free_port() if tls else None
+        self.process = None
+        self._expected, self._allowed, self._allowed_before = [], [], []
+        self._read = 0
+        words = dict(words, P="Cxx" if self.family == "cxx" else "", port=self.port,
+                     tls_port=self.tls_port, root=self.root, docroot=self.root / "htdocs",
+                     **{f"port{i}": p for i, p in enumerate(self.ports)})
+        if tls:
+            words.update(cert=tls[0], key=tls[1])
+        self.words = words
+        self._modules = list(dict.fromkeys(BASE_MODULES + tuple(modules)))
+        if tls:
+            self._modules += ["socache_shmcb", "ssl"]
+        self._proxy_lines = self._proxy(proxy, compat)
+        self._log_level, self._before = log_level, before
+        self.configure(conf)
+        LIVE.append(self)
+
+    # --- configuration ---------------------------------------------------------------------------
+
+    @staticmethod
+    def _proxy(proxy, compat):
+        if proxy != "default":
+            return list(proxy)
+        if not settings.OWN:
+            return [load_line(name) for name in MOD_PROXY]
+        lines = [f"LoadModule cxxproxy_module {settings.SO}"]
+        if compat:
+            lines.append(f"LoadModule proxy_module {settings.COMPAT_SO}")
+        return lines
+
+    def _mpm_text(self):
+        n, threads = self.processes, self.threads
+        if self.mpm == "prefork":
+            return (f"StartServers {n}\nMinSpareServers 1\nMaxSpareServers {n + 1}\n"
+                    f"ServerLimit {2 * n + 8}\nMaxRequestWorkers {n}\n")
+        return (f"StartServers {n}\nThreadLimit {threads}\nServerLimit {2 * n + 4}\n"
+                f"ThreadsPerChild {threads}\nMinSpareThreads 1\nMaxSpareThreads {n * threads}\n"
+                f"MaxRequestWorkers {n * threads}\n")
+
+    def configure(self, conf):
+        """Writes httpd.conf; a running server sees it at its next (graceful) restart."""
+        self.words.update(
+            user="User www-data\nGroup www-data" if os.geteuid() == 0 else "",
+            listen="\n".join(f"Listen 127.0.0.1:{p}"
+                             for p in self.ports + ([self.tls_port] if self.tls_port else [])),
+            load="\n".join([load_line(f"mpm_{self.mpm}")] + [load_line(m) for m in self._modules] +
+                           self._proxy_lines),
+            mpm=self._mpm_text(), log_level=self._log_level, access_format=ACCESS_FORMAT)
+        (self.root / "httpd.conf").write_text(
+            fill(TEMPLATE, self.words) + fill(self._before, self.words) + fill(conf, self.words))
+
+    def _environment(self):
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("APACHE_")}
+        if settings.ASAN:
+            runtime = [subprocess.check_output(["gcc", f"-print-file-name={lib}"], text=True).strip()
+                       for lib in ("libasan.so", "libubsan.so")]
+            environment["LD_PRELOAD"] = " ".join(runtime)
+            environment["ASAN_OPTIONS"] = (
+                "detect_leaks=0:abort_on_error=1:quarantine_size_mb=8:"
+                f"log_path={self.root}/asan/report")
+            environment["UBSAN_OPTIONS"] = f"print_stacktrace=1:log_path={self.root}/asan/report"
+        return environment
+
+    def _command(self, *more):
+        return [settings.HTTPD, "-d", str(self.root), "-f", str(self.root / "httpd.conf"), *more]
+
+    def configtest(self):
+        """(exit status, everything it said)."""
+        done = subprocess.run(self._command("-t"), env=self._environment(), text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60,
+                              check=False)
+        return done.returncode, done.stdout
+
+    # --- life ------------------------------------------------------------------------------------
+
+    def start(self):
+        with open(self.root / "stderr.txt", "ab") as stderr:
+            self.process = subprocess.Popen(
+                self._command("-DFOREGROUND"), env=self._environment(), stdin=subprocess.DEVNULL,
+                stdout=stderr, stderr=stderr, start_new_session=True)
+        try:
+            until(lambda: self.process.poll() is not None or self._generations() > 0,
+                  "httpd resumes normal operations")
+            assert self.process.poll() is None, "httpd did not start"
+            for port in self.ports + ([self.tls_port] if self.tls_port else []):
+                until(lambda p=port: accepts(p), f"httpd accepts on port {port}")
+        except AssertionError as error:
+            self._kill_group()
+            raise AssertionError(f"{error}\n{self.story()}") from None
+        return self
+
+    def _generations(self):
+        return self.error_log().count("resuming normal operations")
+
+    def _signal(self, number):
+        before = self._generations()
+        os.kill(self.process.pid, number)
+        until(lambda: self._generations() > before, f"httpd comes back after {number!r}")
+
+    def graceful(self):
+        """apachectl graceful; returns when the new generation runs."""
+        self._signal(signal.SIGUSR1)
+
+    def restart(self):
+        self._signal(signal.SIGHUP)
+        until(lambda: accepts(self.port), "httpd accepts after a restart")
+
+    def children(self):
+        """The pids of the server's child processes."""
+        pids = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    stat = (entry / "stat").read_text()
+                except OSError:
+                    continue
+                if int(stat.rpartition(")")[2].split()[1]) == self.process.pid:
+                    pids.append(int(entry.name))
+        return pids
+
+    def resident(self):
+        """Bytes resident in all children together."""
+        total = 0
+        for pid in self.children():
+            try:
+                total += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+            except OSError:
+                pass
+        return total * os.sysconf("SC_PAGE_SIZE")
+
+    def descriptors(self):
+        """Open descriptors of all children together."""
+        return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in self.children())
+
+    def _kill_group(self):
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait(10)
+
+    def stop(self):
+        """Ends the server, checks that nothing of it is left, and reads its log to the end."""
+        if self in LIVE:
+            LIVE.remove(self)
+        trouble = []
+        try:
+            if self.process is not None:
+                if self.process.poll() is not None:
+                    trouble.append(f"httpd had ended by itself: {self.process.returncode}")
+                else:
+                    trouble += self._terminate()
+                trouble += self.check_log()
+        finally:
+            if not settings.KEEP:
+                shutil.rmtree(self.root, ignore_errors=True)
+        assert not trouble, "\n".join(trouble)
+
+    def _terminate(self):
+        self.process.terminate()
+        try:
+            self.process.wait(settings.PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._kill_group()
+            return ["httpd did not end after SIGTERM"]
+        try:
+            os.killpg(self.process.pid, 0)
+        except ProcessLookupError:
+            return []
+        self._kill_group()
+        return ["httpd left children behind"]
+
+    # --- logs ------------------------------------------------------------------------------------
+
+    def error_log(self):
+        path = self.root / "error.log"
+        return path.read_text("utf-8", "replace") if path.exists() else ""
+
+    def stderr(self):
+        path = self.root / "stderr.txt"
+        return path.read_text("utf-8", "replace") if path.exists() else ""
+
+    def story(self):
+        """What a failed start left behind."""
+        return f"--- stderr\n{self.stderr()}\n--- error log\n{self.error_log()[-6000:]}"
+
+    def allow_log(self, pattern=PROXY_TROUBLE):
+        """Lines that this test may cause."""
+        self._allowed.append(re.compile(pattern))
+
+    def expect_log(self, pattern):
+        """A line that this test must cause; waits for it and returns it."""
+        expression = re.compile(pattern)
+        self._allowed.append(expression)
+
+        def found():
+            return next((line for line in self.error_log()[self._read:].splitlines()
+                         if expression.search(line)), None)
+        return until(found, f"a log line that matches {pattern}\n{self.error_log()[self._read:]}")
+
+    def forbid_log(self, pattern):
+        assert not re.search(pattern, self.error_log()[self._read:]), pattern
+
+    def check_log(self):
+        """Lines since the last check that no test declared: a list of complaints.
+
+        What one test allowed stays allowed during the next, since a line may come after the answer
+        that belongs to it.
+        """
+        text = self.error_log()
+        end = text.rfind("\n") + 1
+        fresh, self._read = text[self._read:end], end
+        allowed = self._allowed + self._allowed_before
+        self._allowed, self._allowed_before = [], self._allowed
+        complaints = []
+        for line in fresh.splitlines():
+            if CRASH.search(line):
+                complaints.append(f"error log: {line}")
+                continue
+            level = LEVEL.match(line)
+            if level and level["level"] not in SEVERE:
+                continue
+            if not any(expression.search(line) for expression in allowed):
+                complaints.append(f"error log: {line}")
+        if CRASH.search(self.stderr()):
+            complaints.append(f"stderr: {self.stderr()}")
+        for report in (self.root / "asan").glob("*"):
+            complaints.append(f"{report.name}: {report.read_text('utf-8', 'replace')[:8000]}")
+            report.unlink()
+        return complaints
+
+    def access(self, count=None):
+        """The access log as dictionaries; waits for `count` lines when given."""
+        path = self.root / "access.log"
+
+        def lines():
+            return path.read_text().splitlines() if path.exists() else []
+        if count is not None:
+            until(lambda: len(lines()) >= count, f"{count} access log lines, there are {lines()}")
+        return [dict(part.split("=", 1) for part in line.split("|")) for line in lines()]
+
+
+def load_line(name):
+    """LoadModule for one of httpd's own modules."""
+    return f"LoadModule {name}_module {settings.MODULES}/mod_{name}.so"

@@ -1,0 +1,88 @@
+"""Clients that keep asking until told to stop, and count what they got."""
+import threading
+
+from .client import Client, request
+from .waiting import until
+from .wire import Closed, Truncated
+
+
+class Load:
+    """`clients` threads ask for `target` over kept-alive connections.
+
+    A client that meets a closed connection before the first byte of an answer repeats a GET on a
+    fresh one when the connection had been used before, as browsers do: httpd may close an idle
+    connection at any time. Everything else is a failure.
+    """
+
+    def __init__(self, port, clients=8, target="/", method="GET", body=None, host="proxy.test"):
+        self._port, self._method, self._clients = port, method, clients
+        self._request = request(method, target, [], body, host)
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._limit = None
+        self._started = 0
+        self.bodies, self.failures, self.reconnects = [], [], 0
+        self._threads = []
+
+    def __enter__(self):
+        for _ in range(self._clients):
+            thread = threading.Thread(target=self._run, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(60)
+            assert not thread.is_alive(), "a client hangs"
+
+    @property
+    def done(self):
+        return len(self.bodies)
+
+    def wait_more(self, count):
+        """Waits until `count` more answers have come."""
+        goal = self.done + count
+        until(lambda: self.done + len(self.failures) >= goal, f"{goal} answers, have {self.done}")
+
+    def wait_done(self, count):
+        """Waits for `count` answers in all, then stops."""
+        until(lambda: self.done + len(self.failures) >= count, f"{count} answers, have {self.done}",
+              timeout=120)
+        self.stop()
+
+    def _run(self):
+        client, used = None, False
+        while not self._stop.is_set():
+            try:
+                if client is None:
+                    client, used = Client(self._port), False
+                client.send(self._request)
+                answer = client.read(self._method)
+            except (Closed, OSError, Truncated) as error:
+                if client is not None:
+                    untouched = not client.reader.buffer and isinstance(error, (Closed, OSError))
+                    client.close()
+                    client = None
+                    if used and untouched:
+                        with self._lock:
+                            self.reconnects += 1
+                        continue
+                with self._lock:
+                    self.failures.append(repr(error))
+                continue
+            with self._lock:
+                if answer.status == 200 and not answer.truncated:
+                    self.bodies.append(answer.body)
+                else:
+                    self.failures.append((answer.status, answer.body))
+            used = True
+            if answer.fields.get("Connection", "").lower() == "close":
+                client.close()
+                client = None
+        if client is not None:
+            client.close()
