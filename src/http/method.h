@@ -15,7 +15,4 @@ bool is_safe_method(std::string_view method) noexcept;
 // Doing it twice has the effect of doing it once: the safe ones, PUT, DELETE.
 bool is_idempotent_method(std::string_view method) noexcept;
 
-// Their requests never carry content in practice; without content no framing field is sent.
-bool expects_no_content(std::string_view method) noexcept;
-
 }  // namespace cxxproxy::http

@@ -5,7 +5,8 @@
 //         framing, the host and the forwarding client always comes from the input struct.
 // SHAPES  Order as mod_proxy sends it: Host, the client's fields with their case kept, Expect,
 //         X-Forwarded-*, Content-Length or Transfer-Encoding, Connection. X-Forwarded-For, -Host and
-//         -Server are appended to what the client sent (", "); X-Forwarded-Proto is the real one.
+//         -Server are appended to what the client sent (", ") in the place of its field;
+//         X-Forwarded-Proto is the real one.
 //         `out` is cleared and keeps its capacity, so that a warm string is written without
 //         allocation; on failure it is empty.
 // ERRORS  BadTarget (target, host), BadRequestField (method, names, values) with a detail.

@@ -7,7 +7,8 @@
 // SHAPES  The buffer is writable because obs-fold is replaced by spaces in place (RFC 9112 5.2).
 //         Lines may end with a bare LF, as small backends do; a bare CR, NUL or other CTL is never
 //         accepted. Blanks between name and colon are taken away (RFC 9112 5.1). The status line is
-//         exact: `HTTP/1.DIGIT SP 3DIGIT [SP reason]`, code 100..599, nothing before it.
+//         exact: `HTTP/1.DIGIT SP 3DIGIT [SP reason]`, nothing before it; a code from 600 on has no
+//         meaning but is passed on (some sites use 999), one below 100 is refused.
 //         Limits count bytes: a line with its folds, the whole head; `fields` counts fields. One
 //         parser serves many heads: reset() keeps the memory. Not for several threads at once.
 // ERRORS  Failed: problem() says what (BadStatusLine, BadField, FieldTooLarge, HeadTooLarge,
@@ -68,27 +69,37 @@ class ResponseHeadParser {
  private:
   enum class Part : std::uint8_t { StatusLine, Fields, Finished };
   struct Place {  // offsets survive a moved buffer
-    std::uint32_t name = 0, name_size = 0, value = 0, value_size = 0;
+    std::size_t begin = 0;
+    std::size_t size = 0;
+    std::string_view in(std::span<const char> bytes) const noexcept { return {bytes.data() + begin, size}; }
+  };
+  struct FieldPlace {
+    Place name, value;
   };
 
   Progress run(std::span<char> bytes);
   Progress fail(base::ProxyErrc code, std::string_view detail) noexcept;
-  Progress finish(std::span<char> bytes, std::size_t size);
-  Progress too_long(std::size_t available) noexcept;
-  bool take_status_line(std::string_view line) noexcept;
-  Progress take_first_line(std::string_view line, std::size_t line_end, std::span<char> bytes);
-  bool take_field(std::span<char> bytes, std::size_t end);
+  Progress finish(std::span<const char> bytes, std::size_t size);
+  bool exceeds_limits(std::size_t end) noexcept;
+  bool settle_pending(std::span<char> bytes);
+  Progress take_line(std::span<const char> bytes, std::size_t end);
+  Progress take_status_line(std::string_view line) noexcept;
+  Progress take_name(std::span<const char> bytes, std::size_t end);
+  bool close_field(std::span<const char> bytes);
 
   HeadLimits limits_;
   BadHeaderRule rule_;
   Part part_ = Part::StatusLine;
   std::size_t scanned_ = 0;      // no line end before this offset is left to be found
-  std::size_t line_start_ = 0;   // of the line being read, with its folds
-  std::size_t pending_end_ = 0;  // a complete field line that may still be folded ends here; 0 = none
+  std::size_t physical_ = 0;     // start of the line that ends at the next LF
+  std::size_t line_start_ = 0;   // start of the line with its folds
+  std::size_t pending_end_ = 0;  // a field whose next line may still be a fold ends here; 0 = none
+  bool in_fold_ = false;         // the line at physical_ continues that field
+  std::size_t value_start_ = 0;  // of that field
+  bool skip_line_ = false;       // that field is to be left out (BadHeaderRule::Skip)
+  Place name_;
   Place reason_;
-  Place open_field_;  // name of the line at line_start_
-  bool skip_line_ = false;
-  std::vector<Place> places_;
+  std::vector<FieldPlace> places_;
   ResponseHead head_;
   std::size_t head_size_ = 0;
   Problem problem_;

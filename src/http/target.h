@@ -18,7 +18,8 @@ enum class EncodedSlashes : std::uint8_t { Encode, Keep };
 
 void append_canonical_path(std::string& out, std::string_view decoded_path, EncodedSlashes slashes);
 
-// Starts with '/' (or is "*"), and holds no CTL, space, DEL, '#' or byte above 0x7e.
+// Starts with '/' (or is "*"), and holds no CTL, space, DEL or '#'. Bytes from 0x80 on pass: clients
+// send them raw in queries, which are forwarded byte for byte.
 bool is_safe_target(std::string_view target) noexcept;
 
 }  // namespace cxxproxy::http

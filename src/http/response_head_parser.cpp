@@ -1,0 +1,185 @@
+#include "http/response_head_parser.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/ascii.h"
+
+namespace cxxproxy::http {
+namespace {
+
+using base::ProxyErrc;
+
+constexpr std::string_view kVersionPrefix = "HTTP/1.";
+constexpr std::size_t kShortestStatusLine = 12;  // HTTP/1.1 200
+constexpr std::size_t kUsualFields = 32;
+
+bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; }
+
+std::string_view view(std::span<const char> bytes, std::size_t from, std::size_t to) noexcept {
+  return {bytes.data() + from, to - from};
+}
+
+}  // namespace
+
+void ResponseHeadParser::reset() noexcept {
+  part_ = Part::StatusLine;
+  scanned_ = physical_ = line_start_ = pending_end_ = value_start_ = head_size_ = 0;
+  in_fold_ = false;
+  skip_line_ = false;
+  places_.clear();
+  head_.fields.clear();
+  head_.reason = {};
+  head_.status = 0;
+  head_.minor_version = 1;
+  problem_ = {};
+}
+
+Progress ResponseHeadParser::fail(ProxyErrc code, std::string_view detail) noexcept {
+  problem_ = {code, detail};
+  return Progress::Failed;
+}
+
+Progress ResponseHeadParser::parse(std::span<char> bytes_so_far) {
+  if (problem_) return Progress::Failed;
+  if (part_ == Part::Finished) return finish(bytes_so_far, head_size_);
+  if (part_ == Part::StatusLine) {
+    const std::size_t size = std::min(kVersionPrefix.size(), bytes_so_far.size());
+    if (view(bytes_so_far, 0, size) != kVersionPrefix.substr(0, size)) {
+      scanned_ = bytes_so_far.size();
+      return fail(ProxyErrc::BadStatusLine, "the answer does not start with HTTP/1.");
+    }
+  }
+  return run(bytes_so_far);
+}
+
+bool ResponseHeadParser::exceeds_limits(std::size_t end) noexcept {
+  // Which limit is crossed first must not depend on how the bytes were split.
+  const std::size_t room = limits_.head - std::min(limits_.head, line_start_);
+  if (end - line_start_ <= std::min(limits_.field, room)) return false;
+  if (limits_.field < room) {
+    fail(ProxyErrc::FieldTooLarge, part_ == Part::StatusLine ? "the status line is too long" : "a field is too long");
+  } else {
+    fail(ProxyErrc::HeadTooLarge, "the head is too long");
+  }
+  return true;
+}
+
+// Only the first byte of the next line tells whether a field is complete.
+bool ResponseHeadParser::settle_pending(std::span<char> bytes) {
+  in_fold_ = is_blank(bytes[physical_]);
+  if (in_fold_) {
+    std::fill(bytes.data() + pending_end_, bytes.data() + physical_, ' ');
+  } else if (!close_field(bytes)) {
+    return false;
+  } else {
+    line_start_ = physical_;
+  }
+  pending_end_ = 0;
+  return true;
+}
+
+Progress ResponseHeadParser::run(std::span<char> bytes) {
+  while (scanned_ < bytes.size()) {
+    if (pending_end_ != 0 && !settle_pending(bytes)) return Progress::Failed;
+    const void* found = std::memchr(bytes.data() + scanned_, '\n', bytes.size() - scanned_);
+    if (found == nullptr) {
+      scanned_ = bytes.size();
+      return exceeds_limits(scanned_) ? Progress::Failed : Progress::NeedMore;
+    }
+    const auto line_feed = static_cast<std::size_t>(static_cast<const char*>(found) - bytes.data());
+    scanned_ = line_feed + 1;
+    if (exceeds_limits(scanned_)) return Progress::Failed;
+    const bool has_cr = line_feed > physical_ && bytes[line_feed - 1] == '\r';
+    const Progress progress = take_line(bytes, has_cr ? line_feed - 1 : line_feed);
+    if (progress != Progress::NeedMore) return progress;
+    physical_ = scanned_;
+  }
+  return Progress::NeedMore;
+}
+
+Progress ResponseHeadParser::take_line(std::span<const char> bytes, std::size_t end) {
+  const std::string_view line = view(bytes, physical_, end);
+  if (part_ == Part::StatusLine) return take_status_line(line);
+  if (line.empty()) return finish(bytes, scanned_);
+  if (!base::is_field_value(line)) return fail(ProxyErrc::BadField, "a field holds a control character");
+  if (!in_fold_) {
+    const Progress progress = take_name(bytes, end);
+    if (progress != Progress::NeedMore) return progress;
+  }
+  pending_end_ = end;
+  return Progress::NeedMore;
+}
+
+Progress ResponseHeadParser::take_status_line(std::string_view line) noexcept {
+  const auto bad = [this](std::string_view detail) { return fail(ProxyErrc::BadStatusLine, detail); };
+  if (!base::is_field_value(line)) return bad("the status line holds a control character");
+  if (line.size() < kShortestStatusLine || !base::is_digit(line[7])) return bad("the status line is too short or has no version");
+  if (line[8] != ' ') return bad("no single space between version and status code");
+  int status = 0;
+  for (const char c : line.substr(9, 3)) {
+    if (!base::is_digit(c)) return bad("the status code is not three digits");
+    status = status * 10 + (c - '0');
+  }
+  if (status < 100) return bad("the status code is below 100");
+  if (line.size() > kShortestStatusLine && line[kShortestStatusLine] != ' ') return bad("no space behind the status code");
+  const std::string_view reason = base::trim(line.substr(kShortestStatusLine));
+  head_.minor_version = line[7] - '0';
+  head_.status = status;
+  reason_ = {static_cast<std::size_t>(reason.data() - line.data()), reason.size()};
+  part_ = Part::Fields;
+  line_start_ = scanned_;
+  return Progress::NeedMore;
+}
+
+// The name of a field line without its folds; what is wrong with it is known before its value ends.
+Progress ResponseHeadParser::take_name(std::span<const char> bytes, std::size_t end) {
+  const std::string_view line = view(bytes, physical_, end);
+  const std::size_t colon = line.find(':');
+  std::string_view wrong;
+  std::string_view name;
+  if (colon == std::string_view::npos) {
+    wrong = "a field line has no colon";
+  } else {
+    name = line.substr(0, colon);
+    while (!name.empty() && is_blank(name.back())) name.remove_suffix(1);
+    if (name.empty()) {
+      wrong = "a field has an empty name";
+    } else if (!base::is_token(name)) {
+      wrong = is_blank(name.front()) ? "a field line starts with a blank" : "a field name is not a token";
+    }
+  }
+  skip_line_ = !wrong.empty();
+  if (wrong.empty()) {
+    name_ = {physical_, name.size()};
+    value_start_ = physical_ + colon + 1;
+    return Progress::NeedMore;
+  }
+  if (rule_ == BadHeaderRule::Skip) return Progress::NeedMore;
+  if (rule_ == BadHeaderRule::StartBody && colon == std::string_view::npos) return finish(bytes, physical_);
+  return fail(ProxyErrc::BadField, wrong);
+}
+
+bool ResponseHeadParser::close_field(std::span<const char> bytes) {
+  if (skip_line_) return true;
+  if (places_.size() >= limits_.fields) {
+    fail(ProxyErrc::TooManyFields, "more fields than allowed");
+    return false;
+  }
+  if (places_.empty()) places_.reserve(kUsualFields);
+  const std::string_view value = base::trim(view(bytes, value_start_, pending_end_));
+  places_.push_back({name_, {static_cast<std::size_t>(value.data() - bytes.data()), value.size()}});
+  return true;
+}
+
+Progress ResponseHeadParser::finish(std::span<const char> bytes, std::size_t size) {
+  part_ = Part::Finished;
+  head_size_ = size;
+  head_.reason = reason_.in(bytes);
+  head_.fields.clear();
+  head_.fields.reserve(places_.size());
+  for (const FieldPlace& place : places_) head_.fields.push_back({place.name.in(bytes), place.value.in(bytes)});
+  return Progress::Done;
+}
+
+}  // namespace cxxproxy::http

@@ -1,0 +1,57 @@
+#include "http/target.h"
+
+#include <array>
+#include <cstddef>
+
+#include "base/ascii.h"
+
+namespace cxxproxy::http {
+namespace {
+
+constexpr std::array<bool, 256> make_plain_table() {
+  std::array<bool, 256> table{};
+  for (std::size_t c = 0; c < 128; ++c) {
+    const char ch = static_cast<char>(c);
+    table[c] = base::is_alnum(ch) || std::string_view("/~$-_.+!*'(),;:@&=").find(ch) != std::string_view::npos;
+  }
+  return table;
+}
+constexpr auto kPlain = make_plain_table();
+constexpr std::string_view kHex = "0123456789ABCDEF";
+
+bool is_encoded_slash(std::string_view text) noexcept {
+  return text.size() >= 3 && text[0] == '%' && text[1] == '2' && (text[2] == 'F' || text[2] == 'f');
+}
+
+}  // namespace
+
+void append_canonical_path(std::string& out, std::string_view decoded_path, EncodedSlashes slashes) {
+  std::size_t run = 0;  // start of bytes that are copied as they are
+  for (std::size_t i = 0; i < decoded_path.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(decoded_path[i]);
+    if (kPlain[byte]) continue;
+    out.append(decoded_path, run, i - run);
+    if (slashes == EncodedSlashes::Keep && is_encoded_slash(decoded_path.substr(i))) {
+      out.append(decoded_path, i, 3);
+      i += 2;
+    } else {
+      out += '%';
+      out += kHex[byte >> 4];
+      out += kHex[byte & 15];
+    }
+    run = i + 1;
+  }
+  out.append(decoded_path, run, decoded_path.size() - run);
+}
+
+bool is_safe_target(std::string_view target) noexcept {
+  if (target == "*") return true;
+  if (!target.starts_with('/')) return false;
+  for (const char c : target) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte <= 0x20 || byte == 0x7f || c == '#') return false;
+  }
+  return true;
+}
+
+}  // namespace cxxproxy::http
