@@ -39,7 +39,7 @@ def pytest_runtest_makereport(item, call):
     report = outcome.get_result()
     if report.failed:
         for server in LIVE:
-            report.sections.append((f"error log of {server.root}", server.error_log()[-4000:]))
+            report.sections.append((f"error log of {server.root}", server.error_log()[-1500:]))
 
 
 class Workshop:
