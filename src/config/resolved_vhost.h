@@ -31,32 +31,40 @@ struct Target {
 };
 
 struct ResolvedVhost {
-  RouteTable routes;                             // main server's rules first, then the vhost's
+  std::vector<const RouteTable*> tables;         // the main server's rules, then the vhost's
   std::vector<const BalancerSpec*> balancers;    // the vhost's own, then the main server's
   std::vector<const MemberSpec*> plain_members;  // the same order
   std::optional<base::Duration> proxy_timeout;   // unset: httpd's Timeout
   std::string key;                               // "main" or the vhost's address and name
 
+  // The first rule that covers this path, as text equal to r->uri.
+  RouteMatch find_route(std::string_view uri) const noexcept;
+
+  // Where a rule leads in this server's view.
+  Target target_of(const Route& route) const;
+
   // By the name in balancer://name, without the scheme.
-  const BalancerSpec* find_balancer(std::string_view name) const noexcept;
+  const BalancerSpec* find_balancer(std::string_view name) const;
 
   // The plain member that a ProxyPass line names, by member_key() of its URL.
   const MemberSpec* find_declared(const std::string& member_key) const noexcept;
 
   // The plain member whose URL is the longest prefix of `url` (for RewriteRule [P] and SetHandler).
-  const MemberSpec* find_member(std::string_view url) const noexcept;
+  const MemberSpec* find_member(std::string_view url) const;
 
   // Either of both, by scheme: "balancer://name/…" or "http://host…".
-  Target find_target(std::string_view url) const noexcept;
+  Target find_target(std::string_view url) const;
 
   std::unordered_map<std::string, const BalancerSpec*> balancer_index;
   std::unordered_map<std::string, const MemberSpec*> member_index;  // by member_key()
+  std::unordered_map<std::string, std::vector<const MemberSpec*>> origin_index;  // longest path first
 };
 
 struct ResolvedConfig {
   std::vector<std::unique_ptr<BalancerSpec>> balancers;  // index = balancer_id
   std::vector<std::unique_ptr<MemberSpec>> plain;        // owned here, numbered with the others
   std::vector<const MemberSpec*> members;                // index = member_id: all of all balancers, and plain
+  std::vector<std::unique_ptr<RouteTable>> tables;
   std::vector<std::unique_ptr<ResolvedVhost>> vhosts;
 };
 

@@ -1,0 +1,148 @@
+#include "config/declare.h"
+
+#include <algorithm>
+
+#include "base/ascii.h"
+#include "config/nearest_name.h"
+
+namespace cxxproxy::config {
+namespace {
+
+constexpr std::string_view kBalancerScheme = "balancer://";
+constexpr std::size_t kLongestBalancerName = 64;
+
+// Schemes that the exchange speaks; http/url.h knows more of them.
+bool is_spoken(std::string_view scheme) noexcept { return scheme == "http"; }
+
+const char* owner_of(Place place) noexcept {
+  switch (place) {
+    case Place::Member:
+      return "a parameter of a backend URL (BalancerMember, or ProxyPass to a URL)";
+    case Place::Balancer:
+      return "a parameter of a balancer (ProxySet inside <Proxy balancer://name>, or ProxyPass to balancer://name)";
+    case Place::Rule:
+      return "a parameter of ProxyPass";
+  }
+  return "";
+}
+
+// Why `key` is no parameter of `place`: another place's, misspelt, or unknown.
+std::string why_unknown(std::string_view key, Place place, bool rule_allowed) {
+  for (const Place other : {Place::Member, Place::Balancer, Place::Rule}) {
+    if (other != place && find_parameter(key, other) != nullptr) return std::string(owner_of(other)) + ", not allowed here";
+  }
+  std::vector<std::string_view> known;
+  for (const auto& row : parameter_rows()) {
+    if (row.place == place || (rule_allowed && row.place == Place::Rule)) known.emplace_back(row.name);
+  }
+  const std::string_view nearest = nearest_name(key, known);
+  if (nearest.empty()) return "unknown parameter";
+  return "unknown parameter, did you mean " + std::string(nearest) + "?";
+}
+
+bool may_hold_rule_parameters(const Statement& said) noexcept {
+  return base::iequals(said.directive, "ProxyPass") || base::iequals(said.directive, "CxxProxyPass");
+}
+
+}  // namespace
+
+std::string not_supported_yet(std::string_view what) {
+  return std::string(what) + (what.empty() ? "" : " ") + "is not supported yet by mod_cxxproxy";
+}
+
+bool is_wildcard(std::string_view pattern) noexcept {
+  // An IPv6 literal has brackets, but no pattern of a URL starts its host with a bracket expression.
+  const auto bracketed_host = pattern.find("://[");
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    if (pattern[i] == '*' || pattern[i] == '?') return true;
+    if (pattern[i] == '[' && (bracketed_host == std::string_view::npos || i != bracketed_host + 3)) return true;
+  }
+  return false;
+}
+
+bool is_balancer_url(std::string_view url) noexcept { return base::istarts_with(url, kBalancerScheme); }
+
+std::string problem(const Statement& said, std::string_view text, std::string_view why) {
+  return std::string(said.directive) + ": " + std::string(text) + ": " + std::string(why);
+}
+
+std::string url_problem(const Statement& said, std::string_view url, const http::UrlError& error) {
+  if (error.kind == http::UrlProblem::NotSupportedYet) {
+    return problem(said, url, "this kind of backend URL " + not_supported_yet(""));
+  }
+  return problem(said, url, error.text);
+}
+
+base::Result<BalancerName, std::string> parse_balancer_url(const Statement& said, std::string_view url) {
+  const std::string_view rest = url.substr(kBalancerScheme.size());
+  const auto slash = rest.find('/');
+  BalancerName parsed;
+  for (const char c : rest.substr(0, slash)) parsed.name.push_back(base::to_lower(c));
+  if (slash != std::string_view::npos) parsed.path = rest.substr(slash);
+  if (parsed.name.empty()) return problem(said, url, "the balancer has no name (balancer://name)");
+  if (parsed.name.size() > kLongestBalancerName) {
+    return problem(said, url, "the balancer's name is too long (at most " + std::to_string(kLongestBalancerName) + " characters)");
+  }
+  const bool plain = std::all_of(parsed.name.begin(), parsed.name.end(),
+                                 [](char c) { return base::is_alnum(c) || c == '-' || c == '_' || c == '.' || c == ':'; });
+  if (!plain) return problem(said, url, "a balancer's name has letters, digits and - _ . : only");
+  return parsed;
+}
+
+base::Result<http::Url, std::string> parse_member_url(const Statement& said, std::string_view url) {
+  if (is_balancer_url(url)) return problem(said, url, "a balancer cannot be a member of a balancer");
+  auto parsed = http::parse_url(url);
+  if (!parsed) return url_problem(said, url, parsed.error());
+  if (!is_spoken(parsed->scheme)) return problem(said, url, "a backend with " + parsed->scheme + ":// " + not_supported_yet(""));
+  return *parsed;
+}
+
+DeclaredBalancer& declare_balancer(Declarations& lists, const Statement& said, const std::string& lower_case_name) {
+  if (DeclaredBalancer* known = lists.find_balancer(lower_case_name)) return *known;
+  auto balancer = std::make_unique<DeclaredBalancer>();
+  balancer->name = lower_case_name;
+  balancer->where = said.where;
+  DeclaredBalancer& made = *balancer;
+  lists.balancers.push_back(std::move(balancer));
+  lists.balancer_index.emplace(lower_case_name, &made);
+  return made;
+}
+
+DeclaredMember& declare_plain(Declarations& lists, const Statement& said, const http::Url& url) {
+  const std::string key = member_key(url);
+  if (DeclaredMember* known = lists.find_plain(key)) return *known;
+  lists.plain.push_back(std::make_unique<DeclaredMember>(DeclaredMember{url, {}, said.where}));
+  DeclaredMember& made = *lists.plain.back();
+  lists.plain_index.emplace(key, &made);
+  return made;
+}
+
+DeclaredMember& declare_member(DeclaredBalancer& balancer, const Statement& said, const http::Url& url) {
+  const auto [place, is_new] = balancer.member_index.emplace(member_key(url), balancer.members.size());
+  if (is_new) balancer.members.push_back({url, {}, said.where});
+  return balancer.members[place->second];
+}
+
+Problem apply_parameters(const Statement& said, ParameterSet& into, Place place, Words words) {
+  const bool rule_allowed = may_hold_rule_parameters(said);
+  for (const std::string_view word : words) {
+    const auto equals = word.find('=');
+    const std::string_view key = word.substr(0, equals);
+    const ParameterRow* row = find_parameter(key, place);
+    if (row == nullptr && rule_allowed) row = find_parameter(key, Place::Rule);
+    if (row != nullptr && !row->is_supported()) return std::string(said.directive) + ": " + not_supported_yet(word);
+    if (equals == std::string_view::npos) return problem(said, word, "not of the form key=value");
+    if (row == nullptr) return problem(said, word, why_unknown(key, place, rule_allowed));
+    const auto value = parse_value(*row, word.substr(equals + 1));
+    if (!value) return problem(said, word, value.error());
+    // One setting behind two names, so that the later word wins.
+    if (row->id == ParameterId::DisableReuse) {
+      into.set(ParameterId::EnableReuse, 1 - *value, said.where);
+    } else {
+      into.set(row->id, *value, said.where);
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace cxxproxy::config

@@ -1,0 +1,35 @@
+// The steps that several directives share: reading names and URLs, finding or making an object,
+// applying key=value words.
+//
+// ERRORS  Texts for configtest that start with the directive as typed; see config/statements.h.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "config/parameter_rows.h"
+#include "config/statements.h"
+#include "config/vhost_config.h"
+
+namespace cxxproxy::config {
+
+struct BalancerName {
+  std::string name;  // lower case
+  std::string path;  // "" or starts with '/'
+};
+
+// "Directive: text: why"
+std::string problem(const Statement& said, std::string_view text, std::string_view why);
+std::string url_problem(const Statement& said, std::string_view url, const http::UrlError& error);
+
+base::Result<BalancerName, std::string> parse_balancer_url(const Statement& said, std::string_view url);
+base::Result<http::Url, std::string> parse_member_url(const Statement& said, std::string_view url);
+
+DeclaredBalancer& declare_balancer(Declarations& lists, const Statement& said, const std::string& lower_case_name);
+DeclaredMember& declare_plain(Declarations& lists, const Statement& said, const http::Url& url);
+DeclaredMember& declare_member(DeclaredBalancer& balancer, const Statement& said, const http::Url& url);
+
+Problem apply_parameters(const Statement& said, ParameterSet& into, Place place, Words words);
+
+}  // namespace cxxproxy::config

@@ -1,0 +1,200 @@
+#include "config/parameter_rows.h"
+
+#include "base/ascii.h"
+#include "config/value_parsers.h"
+
+namespace cxxproxy::config {
+namespace {
+
+constexpr std::int64_t kMillisecond = 1'000;
+constexpr std::int64_t kSecond = 1'000'000;
+// Longest wait that fits a poll() argument (milliseconds in an int), as whole days.
+constexpr std::int64_t kLongest = 24 * 86'400 * kSecond;
+
+constexpr ParameterRow not_yet(const char* name, Place place, const char* help) {
+  return {ParameterId::NotYet, name, place, ValueKind::Text, 0, 0, "", help};
+}
+
+constexpr auto kRows = std::to_array<ParameterRow>({
+    {ParameterId::LoadFactor, "loadfactor", Place::Member, ValueKind::LoadFactor, 100, 10'000, "1",
+     "share of the requests, relative to the other members"},
+    {ParameterId::Retry, "retry", Place::Member, ValueKind::Duration, 0, kLongest, "60",
+     "how long a failed member of a balancer rests before it is tried again; 0 tries it at once"},
+    {ParameterId::Timeout, "timeout", Place::Member, ValueKind::Duration, kMillisecond, kLongest, "ProxyTimeout",
+     "the longest wait for one read from or write to this backend"},
+    {ParameterId::ConnectionTimeout, "connectiontimeout", Place::Member, ValueKind::Duration, kMillisecond, kLongest, "timeout",
+     "the longest wait for a new connection to this backend"},
+    {ParameterId::Max, "max", Place::Member, ValueKind::Integer, 0, 1'000'000, "0",
+     "connections to this backend per child process; 0 is the number of threads of a child"},
+    {ParameterId::Ttl, "ttl", Place::Member, ValueKind::Duration, kMillisecond, kLongest, "none",
+     "how long an unused connection to this backend is kept"},
+    {ParameterId::KeepAlive, "keepalive", Place::Member, ValueKind::Flag, 0, 1, "Off",
+     "On lets the operating system probe idle connections (SO_KEEPALIVE)"},
+    {ParameterId::DisableReuse, "disablereuse", Place::Member, ValueKind::Flag, 0, 1, "Off",
+     "On closes the connection to this backend after each request"},
+    {ParameterId::EnableReuse, "enablereuse", Place::Member, ValueKind::Flag, 0, 1, "On",
+     "the opposite of disablereuse; what is said last counts"},
+    {ParameterId::Status, "status", Place::Member, ValueKind::Status, 0, 0, "none",
+     "initial state: D disabled, S stopped, I errors ignored, R hot spare, H hot standby, E in error, N drain, "
+     "C check failed; + adds (as no sign does) and - takes away"},
+    {ParameterId::LbMethod, "lbmethod", Place::Balancer, ValueKind::Method, 0, 0, "byrequests",
+     "how a member is chosen"},
+
+    not_yet("min", Place::Member, "connections that are always kept"),
+    not_yet("smax", Place::Member, "connections that ttl does not touch"),
+    not_yet("acquire", Place::Member, "the longest wait for a free connection"),
+    not_yet("addressttl", Place::Member, "how long a resolved address is used"),
+    not_yet("flushpackets", Place::Member, "when data is flushed to the client"),
+    not_yet("flushwait", Place::Member, "wait of flushpackets=auto"),
+    not_yet("iobuffersize", Place::Member, "size of the copy buffer"),
+    not_yet("receivebuffersize", Place::Member, "socket receive buffer"),
+    not_yet("responsefieldsize", Place::Member, "longest field of an answer"),
+    not_yet("lbset", Place::Member, "group of members that is used before the next"),
+    not_yet("route", Place::Member, "label for sticky sessions"),
+    not_yet("redirect", Place::Member, "label of the member that takes over"),
+    not_yet("ping", Place::Member, "probe before a request"),
+    not_yet("upgrade", Place::Member, "protocols that may be upgraded to"),
+    not_yet("secret", Place::Member, "AJP shared secret"),
+    not_yet("flusher", Place::Member, "provider of mod_proxy_fdpass"),
+    not_yet("hcmethod", Place::Member, "health check method"),
+    not_yet("hcpasses", Place::Member, "health checks to pass"),
+    not_yet("hcfails", Place::Member, "health checks to fail"),
+    not_yet("hcinterval", Place::Member, "time between health checks"),
+    not_yet("hcuri", Place::Member, "path of the health check"),
+    not_yet("hctemplate", Place::Member, "named health check parameters"),
+    not_yet("hcexpr", Place::Member, "condition for the health check's answer"),
+
+    not_yet("maxattempts", Place::Balancer, "tries before giving up"),
+    not_yet("nofailover", Place::Balancer, "no other member for a sticky session"),
+    not_yet("stickysession", Place::Balancer, "cookie or parameter that names the member"),
+    not_yet("stickysessionsep", Place::Balancer, "separator in front of the route"),
+    not_yet("scolonpathdelim", Place::Balancer, "; ends the path parameter"),
+    not_yet("timeout", Place::Balancer, "wait for a usable member"),
+    not_yet("failonstatus", Place::Balancer, "answers that take a member out of use"),
+    not_yet("failontimeout", Place::Balancer, "a timeout takes a member out of use"),
+    not_yet("forcerecovery", Place::Balancer, "all failed members are tried when none is left"),
+    not_yet("nonce", Place::Balancer, "secret of the manager page"),
+    not_yet("growth", Place::Balancer, "room for members made at run time"),
+
+    not_yet("nocanon", Place::Rule, "the path is passed as it came"),
+    not_yet("interpolate", Place::Rule, "variables in the rule"),
+    not_yet("noquery", Place::Rule, "the query string is not passed"),
+    not_yet("mapping", Place::Rule, "match on the encoded path, or as a servlet container does"),
+});
+
+// A text in the largest unit that divides it: 86400 s stays seconds, as plain numbers are.
+std::string duration_text(std::int64_t microseconds) {
+  if (microseconds % kSecond == 0) return std::to_string(microseconds / kSecond) + " s";
+  return std::to_string(microseconds / kMillisecond) + " ms";
+}
+
+using Value = base::Result<std::int64_t, std::string>;
+
+Value rejected(const char* why, const ParameterRow& row) { return Value(std::string(why) + " (" + allowed_values(row) + ")"); }
+
+Value in_range(std::optional<std::int64_t> number, const char* not_one, const ParameterRow& row) {
+  if (!number) return rejected(not_one, row);
+  if (*number < row.min || *number > row.max) return rejected("out of range", row);
+  return *number;
+}
+
+Value parse_method(std::string_view text, const ParameterRow& row) {
+  if (base::iequals(text, "byrequests")) return std::int64_t{0};
+  for (const std::string_view later : {"bytraffic", "bybusyness", "heartbeat"}) {
+    if (base::iequals(text, later)) return Value(std::string("this method is not supported yet by mod_cxxproxy"));
+  }
+  return rejected("unknown method", row);
+}
+
+}  // namespace
+
+std::span<const ParameterRow> parameter_rows() noexcept { return kRows; }
+
+const ParameterRow* find_parameter(std::string_view name, Place place) noexcept {
+  for (const auto& row : kRows) {
+    if (row.place == place && base::iequals(row.name, name)) return &row;
+  }
+  return nullptr;
+}
+
+const ParameterRow& parameter_row(ParameterId id) noexcept {
+  for (const auto& row : kRows) {
+    if (row.id == id) return row;
+  }
+  return kRows.front();
+}
+
+std::string allowed_values(const ParameterRow& row) {
+  switch (row.kind) {
+    case ValueKind::Flag:
+      return "On or Off";
+    case ValueKind::Integer:
+      return std::to_string(row.min) + " to " + std::to_string(row.max);
+    case ValueKind::Duration:
+      return duration_text(row.min) + " to " + duration_text(row.max) + ", plain numbers are seconds, units ms s min h";
+    case ValueKind::LoadFactor:
+      return std::to_string(row.min / 100) + " to " + std::to_string(row.max / 100) + ", at most two decimals";
+    case ValueKind::Status:
+      return "letters D S I R H E N C, each group with + or - in front";
+    case ValueKind::Method:
+      return "byrequests";
+    case ValueKind::Text:
+      break;
+  }
+  return "text";
+}
+
+Value parse_value(const ParameterRow& row, std::string_view text) {
+  switch (row.kind) {
+    case ValueKind::Flag: {
+      const auto flag = parse_flag(text);
+      if (!flag) return rejected("not a flag", row);
+      return std::int64_t{*flag ? 1 : 0};
+    }
+    case ValueKind::Integer:
+      return in_range(parse_integer(text), "not a whole number", row);
+    case ValueKind::Duration:
+      return in_range(parse_duration(text), "not a duration", row);
+    case ValueKind::LoadFactor:
+      return in_range(parse_load_factor(text), "not a load factor", row);
+    case ValueKind::Status: {
+      const auto status = parse_status(text);
+      if (!status) return rejected("not a status", row);
+      return *status;
+    }
+    case ValueKind::Method:
+      return parse_method(text, row);
+    case ValueKind::Text:
+      break;
+  }
+  return Value(std::string("this parameter is not supported yet by mod_cxxproxy"));
+}
+
+const Setting<std::int64_t>* ParameterSet::find(ParameterId id) const noexcept {
+  for (const auto& entry : entries_) {
+    if (entry.id == id) return &entry.setting;
+  }
+  return nullptr;
+}
+
+std::optional<std::int64_t> ParameterSet::value(ParameterId id) const noexcept {
+  const auto* setting = find(id);
+  return setting != nullptr ? setting->value : std::nullopt;
+}
+
+void ParameterSet::set(ParameterId id, std::int64_t value, SourceLine where) {
+  for (auto& entry : entries_) {
+    if (entry.id != id) continue;
+    // Status letters add up; every other value replaces the earlier one.
+    const bool adds_up = id == ParameterId::Status && entry.setting.is_set();
+    entry.setting.set(adds_up ? combine_status(*entry.setting.value, value) : value, where);
+    return;
+  }
+  entries_.push_back({id, {value, where}});
+}
+
+void ParameterSet::merge_over(const ParameterSet& later) {
+  for (const auto& entry : later.entries_) set(entry.id, *entry.setting.value, entry.setting.where);
+}
+
+}  // namespace cxxproxy::config

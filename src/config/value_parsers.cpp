@@ -1,0 +1,130 @@
+#include "config/value_parsers.h"
+
+#include <array>
+#include <limits>
+
+#include "base/ascii.h"
+#include "config/spec.h"
+
+namespace cxxproxy::config {
+namespace {
+
+struct Unit {
+  std::string_view name;
+  std::int64_t microseconds;
+};
+
+constexpr std::array<Unit, 5> kUnits{{{"", 1'000'000}, {"ms", 1'000}, {"s", 1'000'000}, {"min", 60'000'000}, {"h", 3'600'000'000}}};
+
+struct StatusLetter {
+  char letter;
+  StatusFlag flag;
+};
+
+constexpr std::array<StatusLetter, 8> kStatusLetters{{{'d', StatusFlag::Disabled},
+                                                      {'s', StatusFlag::Stopped},
+                                                      {'i', StatusFlag::IgnoreErrors},
+                                                      {'r', StatusFlag::HotSpare},
+                                                      {'h', StatusFlag::HotStandby},
+                                                      {'e', StatusFlag::InError},
+                                                      {'n', StatusFlag::Drain},
+                                                      {'c', StatusFlag::CheckFailed}}};
+
+std::uint32_t flag_of(char letter) noexcept {
+  for (const auto& known : kStatusLetters) {
+    if (known.letter == base::to_lower(letter)) return bit(known.flag);
+  }
+  return 0;
+}
+
+constexpr std::uint32_t to_set(std::int64_t said) noexcept { return static_cast<std::uint32_t>(said & 0xffffffff); }
+constexpr std::uint32_t to_clear(std::int64_t said) noexcept { return static_cast<std::uint32_t>(said >> 32); }
+constexpr std::int64_t pack(std::uint32_t set, std::uint32_t clear) noexcept {
+  return static_cast<std::int64_t>(clear) << 32 | static_cast<std::int64_t>(set);
+}
+
+// Digits at the front of `text`; what follows them is left in `rest`.
+std::optional<std::int64_t> leading_digits(std::string_view text, std::string_view& rest) noexcept {
+  constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
+  std::int64_t number = 0;
+  std::size_t used = 0;
+  for (; used < text.size() && base::is_digit(text[used]); ++used) {
+    const std::int64_t digit = text[used] - '0';
+    if (number > (kMax - digit) / 10) return std::nullopt;
+    number = number * 10 + digit;
+  }
+  if (used == 0) return std::nullopt;
+  rest = text.substr(used);
+  return number;
+}
+
+}  // namespace
+
+std::optional<bool> parse_flag(std::string_view text) noexcept {
+  if (base::iequals(text, "on")) return true;
+  if (base::iequals(text, "off")) return false;
+  return std::nullopt;
+}
+
+std::optional<std::int64_t> parse_integer(std::string_view text) noexcept {
+  std::string_view rest;
+  const auto number = leading_digits(text, rest);
+  if (!number || !rest.empty()) return std::nullopt;
+  return number;
+}
+
+std::optional<std::int64_t> parse_duration(std::string_view text) noexcept {
+  std::string_view rest;
+  const auto number = leading_digits(text, rest);
+  if (!number) return std::nullopt;
+  for (const auto& unit : kUnits) {
+    if (!base::iequals(unit.name, rest)) continue;
+    if (*number > std::numeric_limits<std::int64_t>::max() / unit.microseconds) return std::nullopt;
+    return *number * unit.microseconds;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::int64_t> parse_load_factor(std::string_view text) noexcept {
+  std::string_view rest;
+  const auto whole = leading_digits(text, rest);
+  if (!whole || *whole > 1'000'000) return std::nullopt;
+  std::int64_t hundredths = 0;
+  if (!rest.empty()) {
+    if (rest.size() < 2 || rest.size() > 3 || rest[0] != '.') return std::nullopt;
+    std::string_view behind;
+    const auto decimals = leading_digits(rest.substr(1), behind);
+    if (!decimals || !behind.empty()) return std::nullopt;
+    hundredths = rest.size() == 2 ? *decimals * 10 : *decimals;
+  }
+  return *whole * 100 + hundredths;
+}
+
+std::optional<std::int64_t> parse_status(std::string_view text) noexcept {
+  bool setting = true;
+  std::int64_t said = 0;
+  bool letter_expected = true;
+  for (const char c : text) {
+    if (c == '+' || c == '-') {
+      setting = c == '+';
+      letter_expected = true;
+      continue;
+    }
+    const std::uint32_t flag = flag_of(c);
+    if (flag == 0) return std::nullopt;
+    said = combine_status(said, setting ? pack(flag, 0) : pack(0, flag));
+    letter_expected = false;
+  }
+  if (letter_expected) return std::nullopt;
+  return said;
+}
+
+std::int64_t combine_status(std::int64_t earlier, std::int64_t later) noexcept {
+  const std::uint32_t set = (to_set(earlier) & ~to_clear(later)) | to_set(later);
+  const std::uint32_t clear = (to_clear(earlier) & ~to_set(later)) | to_clear(later);
+  return pack(set, clear);
+}
+
+std::uint32_t apply_status(std::uint32_t flags, std::int64_t said) noexcept { return (flags & ~to_clear(said)) | to_set(said); }
+
+}  // namespace cxxproxy::config

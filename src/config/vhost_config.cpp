@@ -1,0 +1,40 @@
+#include "config/vhost_config.h"
+
+#include "config/resolved_vhost.h"
+
+namespace cxxproxy::config {
+
+VhostConfig::VhostConfig() = default;
+VhostConfig::~VhostConfig() = default;
+
+DeclaredBalancer* Declarations::find_balancer(const std::string& lower_case_name) const noexcept {
+  const auto found = balancer_index.find(lower_case_name);
+  return found != balancer_index.end() ? found->second : nullptr;
+}
+
+DeclaredMember* Declarations::find_plain(const std::string& member_key) const noexcept {
+  const auto found = plain_index.find(member_key);
+  return found != plain_index.end() ? found->second : nullptr;
+}
+
+std::vector<const Declarations*> VhostConfig::layers() const {
+  std::vector<const Declarations*> all = inherited;
+  all.push_back(&own_lists());
+  return all;
+}
+
+std::unique_ptr<VhostConfig> merge(const VhostConfig& parent, const VhostConfig& child) {
+  auto result = std::make_unique<VhostConfig>();
+  result->proxy_timeout = merged(parent.proxy_timeout, child.proxy_timeout);
+  result->inherited = parent.layers();
+  result->merged_own = &child.own_lists();
+  return result;
+}
+
+std::string member_key(const http::Url& url) {
+  std::string key = url.text();
+  if (url.path.empty()) key += '/';
+  return key;
+}
+
+}  // namespace cxxproxy::config
