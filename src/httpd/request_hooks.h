@@ -1,19 +1,22 @@
 // The hooks of one request's life, in the order httpd runs them.
 //
 // WHAT    translate_name chooses the rule and marks the request, map_to_storage keeps the file system
-//         out of it and merges <Proxy> sections, fixups prepares the URL, handler does the exchange;
-//         child_init makes what a child process needs before its first request.
+//         out of it and merges <Proxy> sections, fixups makes the URL canonical, handler does the
+//         exchange; child_init makes what a child process needs before its first request.
 // ERRORS  Each answers an httpd status and fails closed: never a decline for a proxied path.
+// SOURCE  The public contract of a proxied request is mod_proxy's: r->proxyreq, r->filename
+//         "proxy:scheme://…", r->handler "proxy-server". Beside a foreign mod_proxy the prefix is
+//         "cxxproxy:" and the handler "cxxproxy", so that neither module takes the other's requests.
 #pragma once
 
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
 
-int translate_name(request_rec* r);
-int map_to_storage(request_rec* r);
-int fixups(request_rec* r);
-int handler(request_rec* r);
-void child_init(apr_pool_t* pchild, server_rec* main_server);
+int translate_name(request_rec* r) noexcept;
+int map_to_storage(request_rec* r) noexcept;
+int fixups(request_rec* r) noexcept;
+int handler(request_rec* r) noexcept;
+void child_init(apr_pool_t* pchild, server_rec* main_server) noexcept;
 
 }  // namespace cxxproxy::httpd

@@ -1,0 +1,99 @@
+// What the engine asks of the client side; implemented over httpd's request_rec, and by scripts in tests.
+//
+// WHAT    The request's facts, its body, and a place for the answer. The engine never sees a
+//         request_rec, a brigade or a pool.
+// SHAPES  Memory lent by lend_buffer() belongs to the downstream; bytes given by send_borrowed() stay
+//         valid until pass() or finish() returned. Nothing is written to the client before pass().
+// ERRORS  A bool that is false means: the client is gone, stop.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "balancer/balancer.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "config/spec.h"
+#include "http/response_head_parser.h"
+#include "upstream/byte_stream.h"
+
+namespace cxxproxy::exchange {
+
+// How the request's body is delimited.
+enum class BodyKind : std::uint8_t { None, Length, Chunked };
+
+struct RequestFacts {
+  bool head_request = false;
+  bool idempotent = false;        // may be repeated (RFC 9110 9.2.2)
+  bool expects_continue = false;  // and the client waits for a 100
+  BodyKind body = BodyKind::None;  // as the client declared it
+  std::uint64_t length = 0;        // when body is Length
+  bool length_is_exact = true;     // false: an input filter may change the body's size
+  bool declared = true;            // false: only reading tells whether there is a body (HTTP/2)
+};
+
+// How this attempt's head must describe the body.
+struct HeadPlan {
+  BodyKind body = BodyKind::None;
+  std::uint64_t length = 0;
+  bool keep_alive = true;
+  bool expect_continue = false;
+};
+
+struct BodyPart {
+  enum class Kind : std::uint8_t { Data, End, WouldBlock, Failed };
+  Kind kind = Kind::End;
+  std::span<const upstream::ConstBuffer> parts{};  // valid until the next read_body()
+  std::size_t bytes = 0;
+  bool last = false;  // Data, and nothing follows
+  base::ProxyErrc error = base::ProxyErrc::None;
+};
+
+struct AnswerHead {
+  const http::ResponseHead& head;
+  bool body_follows = false;
+  std::optional<std::uint64_t> length{};  // of the body that follows, where it is known
+  bool request_taken = true;  // false: the client may still be sending, its connection cannot be kept
+};
+
+enum class AttemptEnd : std::uint8_t { Answered, Replay, NextMember, GaveUp };
+
+struct AttemptReport {
+  base::Error error{};
+  AttemptEnd end = AttemptEnd::GaveUp;
+  const config::MemberSpec* member = nullptr;
+  unsigned number = 1;  // first attempt is 1
+  bool reused = false;
+  bool marked_failed = false;      // this attempt took the member out of use
+  std::string_view detail{};       // the parser's or resolver's own words
+  base::Duration limit{};          // the deadline that passed, for timeouts
+};
+
+class Downstream {
+ public:
+  virtual ~Downstream() = default;
+
+  virtual const RequestFacts& facts() const = 0;
+  virtual base::ProxyErrc write_request_head(const config::MemberSpec& member, const HeadPlan& plan, std::string& head) = 0;
+  virtual BodyPart read_body(std::size_t at_most) = 0;
+
+  virtual bool send_interim(const http::ResponseHead& head) = 0;
+  virtual void send_head(const AnswerHead& answer) = 0;
+  virtual std::span<char> lend_buffer(std::size_t want) = 0;
+  virtual void send_lent(std::size_t offset, std::size_t size) = 0;
+  virtual void send_borrowed(std::string_view bytes) = 0;
+  virtual bool pass(bool flush) = 0;
+  virtual bool finish() = 0;
+  // The answer stops here although more was announced: make that visible to the client.
+  virtual void cut() = 0;
+
+  virtual balancer::PickObserver* pick_observer() = 0;
+  virtual void member_chosen(const config::MemberSpec& member, std::size_t index) = 0;
+  virtual void report(const AttemptReport& attempt) = 0;
+};
+
+}  // namespace cxxproxy::exchange

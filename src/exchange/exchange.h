@@ -1,0 +1,174 @@
+// One client request and its answer, through its attempts.
+//
+// WHAT    A state machine: pick a member, lease a connection, send the request, relay the answer,
+//         repeat on another connection or member where that is safe. It never blocks by itself,
+//         knows no thread and no httpd; a driver calls step() and waits for what it asks.
+//         Sending and receiving run side by side, so an early answer is seen during an upload.
+// SHAPES  With Services::may_wait a read may take one stream patience (200 ms) instead of answering
+//         WouldBlock; the driver must then be a thread that has nothing else to do.
+//         Memory: a head buffer of kHeadBuffer bytes that grows with the head up to its limit, the
+//         first kKeptBody bytes of the request body (so that it can be sent again), and one body
+//         buffer of kBodyBuffer lent by the downstream.
+// ERRORS  failure() after Done. Every failed attempt is reported once to the downstream.
+// SOURCE  What may be repeated: RFC 9110 9.2.2; docs/decisions/0003-replay-and-failover.md.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "balancer/balancer.h"
+#include "base/clock.h"
+#include "codec/http1/http1_codec.h"
+#include "exchange/downstream.h"
+#include "upstream/member_upstream.h"
+
+namespace cxxproxy::exchange {
+
+inline constexpr std::size_t kHeadBuffer = 16 * 1024;
+inline constexpr std::size_t kBodyBuffer = 64 * 1024;
+inline constexpr std::size_t kPrefetch = 16 * 1024;
+inline constexpr std::size_t kKeptBody = 64 * 1024;
+inline constexpr unsigned kMaxInterim = 10;
+inline constexpr base::Duration kContinueWait = std::chrono::seconds(1);
+
+// Where the request goes: one member, or the members of a balancer in its order.
+struct Destination {
+  balancer::Balancer* balancer = nullptr;  // null: exactly one member
+  std::span<upstream::MemberUpstream* const> members;
+};
+
+struct Services {
+  const base::Clock& clock;
+  upstream::Connector& connector;
+  base::Duration default_timeout;  // for members that set none
+  bool may_wait = false;
+};
+
+enum Need : unsigned {
+  kUpstreamReadable = 1u << 0,
+  kUpstreamWritable = 1u << 1,
+  kClientReadable = 1u << 2,
+  kPoolSlot = 1u << 3,
+};
+
+struct Step {
+  bool done = false;
+  unsigned needs = 0;  // Need bits; any of them, or the deadline, is a reason to call step() again
+  base::Instant deadline{};
+  int upstream_descriptor = -1;
+  upstream::ConnectionPool* pool = nullptr;  // for kPoolSlot
+};
+
+class Exchange {
+ public:
+  Exchange(const Destination& destination, Downstream& downstream, const Services& services);
+
+  Step step();
+
+  // The client went away while the driver was waiting: give up now.
+  void client_gone();
+
+  const base::Error& failure() const noexcept { return failure_; }
+  bool answer_started() const noexcept { return answer_started_; }
+  unsigned attempts() const noexcept { return attempts_; }
+  // The request body was taken from the client to its end.
+  bool body_complete() const noexcept { return body_complete_; }
+
+ private:
+  enum class State : std::uint8_t { Prefetch, Pick, Slot, Connecting, Running, Done };
+  enum class Flow : std::uint8_t { Progress, Waiting };
+
+  Flow prefetch(unsigned& needs);
+  Flow pick();
+  Flow take_slot(unsigned& needs);
+  Flow connect(unsigned& needs);
+  Flow start_connect();
+  Flow begin_request();
+  Flow run(unsigned& needs);
+  Flow send(unsigned& needs);
+  Flow write_queue(unsigned& needs);
+  bool queue_more_body(unsigned& needs);
+  Flow receive(unsigned& needs);
+  Flow receive_head(unsigned& needs);
+  Flow receive_body(unsigned& needs);
+  Flow digest_head();
+  Flow digest_body(std::span<char> bytes, bool lent);
+  Flow on_interim();
+  Flow on_head();
+  Flow on_stream_end(const upstream::IoResult& result);
+  Flow complete();
+
+  void queue_frame(std::span<const upstream::ConstBuffer> parts, std::size_t bytes);
+  void queue_body_end();
+  void keep_body(std::span<const upstream::ConstBuffer> parts, std::size_t bytes);
+  bool count_body(std::size_t bytes);
+
+  Flow attempt_failed(base::ProxyErrc code, base::Phase phase, int os_error = 0, std::string_view detail = {});
+  AttemptEnd after_failure(const base::Error& error, bool reused) const;
+  bool member_is_to_blame(const base::Error& error, bool reused) const;
+  Flow give_up(const base::Error& error);
+  Flow deadline_passed();
+
+  void arm(base::Duration limit);
+  upstream::Wait wait_mode();
+  upstream::MemberUpstream& member() const { return *destination_.members[member_index_]; }
+  base::Duration timeout() const;
+
+  const Destination destination_;
+  Downstream& downstream_;
+  const Services services_;
+
+  State state_ = State::Prefetch;
+  base::Error failure_{};
+  unsigned attempts_ = 0;
+  std::size_t member_index_ = 0;
+  balancer::TriedSet tried_{};
+  bool fresh_ = false;          // next lease must be a new connection: this is a replay
+  bool replayed_ = false;       // this member was already tried again on a new connection
+  base::Error last_error_{};
+
+  upstream::Lease lease_;
+  upstream::AddressBook::List addresses_;
+  std::size_t address_index_ = 0;
+  std::string resolver_error_;
+
+  base::Instant deadline_{};
+  base::Duration limit_{};
+  bool armed_ = false;
+
+  // request
+  HeadPlan plan_{};
+  std::string head_;
+  std::string kept_;
+  bool body_complete_ = false;
+  bool body_beyond_kept_ = false;  // bytes were passed on that are not in kept_
+  std::uint64_t body_read_ = 0;
+  std::uint64_t sent_bytes_ = 0;   // on this attempt
+  std::vector<upstream::ConstBuffer> queue_;
+  std::size_t queue_at_ = 0;
+  char frame_head_[24]{};
+  bool kept_queued_ = false;
+  bool end_queued_ = false;
+  bool sending_ = false;
+  bool send_broken_ = false;
+  bool await_continue_ = false;
+  base::Instant continue_deadline_{};
+
+  // answer
+  std::optional<codec::Http1Codec> codec_;
+  std::unique_ptr<char[]> buffer_;
+  std::size_t capacity_ = 0;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+  bool in_head_ = true;
+  bool received_any_ = false;
+  bool answer_started_ = false;
+  unsigned interims_ = 0;
+  bool unflushed_ = false;  // something was passed to the client that it may not have seen yet
+};
+
+}  // namespace cxxproxy::exchange

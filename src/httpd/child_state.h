@@ -1,0 +1,52 @@
+// All that one child process keeps at run time.
+//
+// WHAT    For each member its addresses and kept connections, for each balancer its order; made in
+//         child_init, destroyed when the child's pool goes, used by all worker threads.
+// SHAPES  Indexed by member_id and balancer_id of the resolved configuration. One pointer of static
+//         storage finds it; everything hangs from there.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "balancer/balancer.h"
+#include "config/resolved_vhost.h"
+#include "exchange/exchange.h"
+#include "httpd/httpd_api.h"
+#include "net/shared_segment.h"
+#include "net/socket_stream.h"
+#include "upstream/member_upstream.h"
+
+namespace cxxproxy::httpd {
+
+class ChildState {
+ public:
+  ChildState(const config::ResolvedConfig& config, const net::SharedSegment& segment);
+
+  // A balancer's members, or the one member; valid as long as the child.
+  exchange::Destination destination(const config::Target& target) const;
+
+  net::SystemResolver& resolver() noexcept { return resolver_; }
+  net::SocketConnector& connector() noexcept { return connector_; }
+  const base::SteadyClock& clock() const noexcept { return clock_; }
+
+ private:
+  struct Group {
+    std::unique_ptr<balancer::Balancer> balancer;
+    std::vector<upstream::MemberUpstream*> members;
+  };
+
+  base::SteadyClock clock_;
+  net::SystemResolver resolver_;
+  net::SocketConnector connector_;
+  std::vector<std::unique_ptr<upstream::MemberUpstream>> members_;
+  std::vector<upstream::MemberUpstream*> member_pointers_;  // so that one member is a span too
+  std::vector<Group> groups_;
+};
+
+void make_child_state(apr_pool_t* pchild, server_rec* main_server) noexcept;
+
+// Null only when child_init failed, which it has logged.
+ChildState* child_state() noexcept;
+
+}  // namespace cxxproxy::httpd

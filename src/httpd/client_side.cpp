@@ -1,0 +1,301 @@
+#include "httpd/client_side.h"
+
+#include <cstdlib>
+#include <cstring>
+
+#include "base/ascii.h"
+#include "exchange/exchange.h"
+#include "http/framing.h"
+#include "http/hop_by_hop.h"
+#include "http/method.h"
+#include "http/request_head.h"
+#include "httpd/exchange_log.h"
+#include "httpd/reverse_mapping.h"
+#include "httpd/httpd_api.h"
+
+namespace cxxproxy::httpd {
+
+using base::ProxyErrc;
+using exchange::BodyKind;
+using exchange::BodyPart;
+
+namespace {
+
+std::string_view view(const char* text) noexcept { return text != nullptr ? std::string_view(text) : std::string_view{}; }
+
+// Conditions of the main request are not those of a document that is included into it.
+bool is_condition(std::string_view name) noexcept {
+  return base::iequals(name, "If-Match") || base::iequals(name, "If-None-Match") || base::iequals(name, "If-Modified-Since") ||
+         base::iequals(name, "If-Unmodified-Since") || base::iequals(name, "If-Range");
+}
+
+}  // namespace
+
+ClientSide::ClientSide(request_rec* r, const Errand& errand, const RequestSettings& settings)
+    : r_(r), errand_(errand), settings_(settings), answer_(apr_brigade_create(r->pool, r->connection->bucket_alloc)) {
+  const apr_array_header_t* table = apr_table_elts(r->headers_in);
+  const auto* entries = reinterpret_cast<const apr_table_entry_t*>(table->elts);
+  fields_.reserve(static_cast<std::size_t>(table->nelts));
+  for (int i = 0; i < table->nelts; ++i) {
+    if (entries[i].key == nullptr) continue;
+    const http::FieldView field{entries[i].key, view(entries[i].val)};
+    if (r->main == nullptr || !is_condition(field.name)) fields_.push_back(field);
+  }
+  read_facts();
+}
+
+ClientSide::~ClientSide() {
+  std::free(lent_);
+  apr_brigade_destroy(answer_);
+  if (request_body_ != nullptr) apr_brigade_destroy(request_body_);
+}
+
+void ClientSide::read_facts() {
+  facts_.head_request = r_->header_only != 0;
+  facts_.idempotent = http::is_idempotent_method(view(r_->method));
+  if (r_->main != nullptr) return;  // the main request's body is not the included document's
+
+  const char* coding = apr_table_get(r_->headers_in, "Transfer-Encoding");
+  if (coding != nullptr) {
+    if (!base::iequals(base::trim(coding), "chunked")) problem_ = ProxyErrc::BadRequestFraming;
+    facts_.body = BodyKind::Chunked;
+  } else if (const char* text = apr_table_get(r_->headers_in, "Content-Length"); text != nullptr) {
+    const auto length = http::parse_length(text);
+    if (!length) problem_ = ProxyErrc::BadRequestFraming;
+    facts_.body = BodyKind::Length;
+    facts_.length = length.value_or(0);
+    facts_.length_is_exact = r_->input_filters == r_->proto_input_filters;
+  } else if (r_->connection->master != nullptr) {
+    facts_.body = BodyKind::Chunked;
+    facts_.declared = false;
+  }
+  facts_.expects_continue = facts_.body != BodyKind::None && r_->expecting_100 != 0;
+}
+
+// ---------------------------------------------------------------- request
+
+ProxyErrc ClientSide::write_request_head(const config::MemberSpec& member, const exchange::HeadPlan& plan, std::string& head) {
+  http::RequestHead request;
+  request.method = view(r_->method);
+  std::string target;
+  if (errand_.target.balancer != nullptr) {
+    target.reserve(member.url.path.size() + errand_.path.size());
+    target.append(member.url.path).append(errand_.path);
+    request.target = target;
+  } else {
+    request.target = errand_.host_path;
+  }
+  const char* client_host = apr_table_get(r_->headers_in, "Host");
+  const std::string authority = settings_.preserve_host ? std::string() : member.url.authority();
+  request.host = authority;
+  if (settings_.preserve_host) request.host = view(client_host != nullptr ? client_host : r_->server->server_hostname);
+  request.fields = fields_;
+  if (plan.body == BodyKind::Length) request.framing = {http::RequestBody::Length, plan.length};
+  if (plan.body == BodyKind::Chunked) request.framing = {http::RequestBody::Chunked, 0};
+  request.forwarded = {.add = settings_.add_headers,
+                       .client_ip = view(r_->useragent_ip),
+                       .client_host = view(client_host),
+                       .server_name = view(r_->server->server_hostname),
+                       .proto = view(ap_http_scheme(r_))};
+  request.keep_alive = plan.keep_alive;
+  request.expect_continue = plan.expect_continue;
+  const http::Problem problem = http::write_request_head(request, head);
+  if (problem) log_refused_request(r_, problem.detail);
+  return problem.code;
+}
+
+BodyPart ClientSide::read_body(std::size_t at_most) {
+  if (body_ended_) return {.kind = BodyPart::Kind::End, .last = true};
+  if (request_body_ == nullptr) {
+    request_body_ = apr_brigade_create(r_->pool, r_->connection->bucket_alloc);
+  } else {
+    apr_brigade_cleanup(request_body_);
+  }
+  // Only a connection of its own can be polled; an HTTP/2 stream has none, so it waits in here.
+  const apr_read_type_e mode = may_poll_client() ? APR_NONBLOCK_READ : APR_BLOCK_READ;
+  const apr_status_t status = ap_get_brigade(r_->input_filters, request_body_, AP_MODE_READBYTES, mode, static_cast<apr_off_t>(at_most));
+  if (APR_STATUS_IS_EAGAIN(status)) return {.kind = BodyPart::Kind::WouldBlock};
+  if (status != APR_SUCCESS) return body_failure(status);
+
+  parts_.clear();
+  BodyPart part{.kind = BodyPart::Kind::Data};
+  for (apr_bucket* bucket = APR_BRIGADE_FIRST(request_body_); bucket != APR_BRIGADE_SENTINEL(request_body_); bucket = APR_BUCKET_NEXT(bucket)) {
+    if (APR_BUCKET_IS_EOS(bucket)) {
+      body_ended_ = part.last = true;
+      break;
+    }
+    if (AP_BUCKET_IS_ERROR(bucket)) return body_failure(AP_FILTER_ERROR);
+    if (APR_BUCKET_IS_METADATA(bucket)) continue;
+    const char* data = nullptr;
+    apr_size_t size = 0;
+    const apr_status_t read = apr_bucket_read(bucket, &data, &size, APR_BLOCK_READ);
+    if (read != APR_SUCCESS) return body_failure(read);
+    if (size == 0) continue;
+    parts_.push_back({data, size});
+    part.bytes += size;
+  }
+  if (part.bytes == 0 && !part.last) return {.kind = BodyPart::Kind::WouldBlock};
+  part.parts = parts_;
+  return part;
+}
+
+BodyPart ClientSide::body_failure(apr_status_t status) {
+  filter_status_ = ap_map_http_request_error(status, HTTP_BAD_REQUEST);
+  BodyPart part{.kind = BodyPart::Kind::Failed, .error = ProxyErrc::ClientBodyIncomplete};
+  if (filter_status_ == HTTP_REQUEST_ENTITY_TOO_LARGE) part.error = ProxyErrc::ClientBodyTooLarge;
+  if (filter_status_ == HTTP_REQUEST_TIME_OUT) part.error = ProxyErrc::ClientBodyTimeout;
+  if (r_->connection->aborted || APR_STATUS_IS_ECONNRESET(status) || APR_STATUS_IS_ECONNABORTED(status)) {
+    part.error = ProxyErrc::ClientGone;
+  }
+  r_->connection->keepalive = AP_CONN_CLOSE;  // where the next request begins can no longer be told
+  return part;
+}
+
+// ---------------------------------------------------------------- answer
+
+namespace {
+
+// One copy of all names and values into the request's pool, with the ends that httpd's tables need.
+apr_table_t* copy_fields(apr_pool_t* pool, const http::ResponseHead& head) {
+  const http::HopByHop hop_by_hop(head.fields);
+  std::size_t size = 0;
+  for (const http::FieldView& field : head.fields) size += field.name.size() + field.value.size() + 2;
+  char* at = static_cast<char*>(apr_palloc(pool, size));
+  const auto put = [&at](std::string_view text) {
+    char* const start = at;
+    std::memcpy(at, text.data(), text.size());
+    at[text.size()] = '\0';
+    at += text.size() + 1;
+    return start;
+  };
+  apr_table_t* table = apr_table_make(pool, static_cast<int>(head.fields.size()) + 4);
+  for (const http::FieldView& field : head.fields) {
+    if (hop_by_hop.drops(field.name)) continue;
+    const char* name = put(field.name);
+    apr_table_addn(table, name, put(field.value));
+  }
+  return table;
+}
+
+void take_status(request_rec* r, const http::ResponseHead& head) {
+  r->status = head.status;
+  r->status_line = apr_psprintf(r->pool, "%d %.*s", head.status, static_cast<int>(head.reason.size()), head.reason.data());
+}
+
+}  // namespace
+
+bool ClientSide::send_interim(const http::ResponseHead& head) {
+  apr_table_t* const fields = r_->headers_out;
+  const int status = r_->status;
+  const char* const status_line = r_->status_line;
+  r_->headers_out = copy_fields(r_->pool, head);
+  take_status(r_, head);
+  ap_send_interim_response(r_, 1);
+  r_->headers_out = fields;
+  r_->status = status;
+  r_->status_line = status_line;
+  return !r_->connection->aborted;
+}
+
+void ClientSide::send_head(const exchange::AnswerHead& answer) {
+  take_status(r_, answer.head);
+  r_->headers_out = copy_fields(r_->pool, answer.head);
+  if (answer.body_follows) {
+    // What the engine decided is what counts: one length, or none.
+    apr_table_unset(r_->headers_out, "Content-Length");
+    if (answer.length) {
+      apr_table_setn(r_->headers_out, "Content-Length",
+                     apr_psprintf(r_->pool, "%" APR_UINT64_T_FMT, static_cast<apr_uint64_t>(*answer.length)));
+    }
+  } else if (const char* length = apr_table_get(r_->headers_out, "Content-Length"); length != nullptr) {
+    const auto value = http::content_length(answer.head.fields);
+    apr_table_unset(r_->headers_out, "Content-Length");
+    if (value.found == http::LengthFields::Valid && r_->status != HTTP_NO_CONTENT) {
+      apr_table_setn(r_->headers_out, "Content-Length",
+                     apr_psprintf(r_->pool, "%" APR_UINT64_T_FMT, static_cast<apr_uint64_t>(value.value)));
+    }
+  }
+  if (const char* type = apr_table_get(r_->headers_out, "Content-Type"); type != nullptr) {
+    ap_set_content_type(r_, apr_pstrdup(r_->pool, type));
+  }
+  rewrite_answer_fields(r_);
+  if (!answer.request_taken) r_->connection->keepalive = AP_CONN_CLOSE;
+}
+
+std::span<char> ClientSide::lend_buffer(std::size_t want) {
+  if (lent_ != nullptr && lent_size_ < want) {
+    std::free(lent_);
+    lent_ = nullptr;
+  }
+  if (lent_ == nullptr) {
+    lent_ = static_cast<char*>(std::malloc(want));
+    if (lent_ == nullptr) std::abort();  // as httpd does when memory is gone
+    lent_size_ = want;
+  }
+  return {lent_, want};
+}
+
+void ClientSide::send_lent(std::size_t offset, std::size_t size) {
+  // A short piece of a large buffer is copied, so that a slow client does not hold the whole buffer.
+  if (size < lent_size_ / 4) {
+    APR_BRIGADE_INSERT_TAIL(answer_, apr_bucket_heap_create(lent_ + offset, size, nullptr, r_->connection->bucket_alloc));
+    return;
+  }
+  apr_bucket* bucket = apr_bucket_heap_create(lent_, lent_size_, std::free, r_->connection->bucket_alloc);
+  bucket->start = static_cast<apr_off_t>(offset);
+  bucket->length = size;
+  lent_ = nullptr;
+  APR_BRIGADE_INSERT_TAIL(answer_, bucket);
+}
+
+void ClientSide::send_borrowed(std::string_view bytes) {
+  APR_BRIGADE_INSERT_TAIL(answer_, apr_bucket_transient_create(bytes.data(), bytes.size(), r_->connection->bucket_alloc));
+}
+
+bool ClientSide::pass_brigade() {
+  const apr_status_t status = ap_pass_brigade(r_->output_filters, answer_);
+  apr_brigade_cleanup(answer_);
+  return status == APR_SUCCESS && !r_->connection->aborted;
+}
+
+bool ClientSide::pass(bool flush) {
+  if (flush) APR_BRIGADE_INSERT_TAIL(answer_, apr_bucket_flush_create(r_->connection->bucket_alloc));
+  if (APR_BRIGADE_EMPTY(answer_)) return !r_->connection->aborted;
+  return pass_brigade();
+}
+
+bool ClientSide::finish() {
+  APR_BRIGADE_INSERT_TAIL(answer_, apr_bucket_eos_create(r_->connection->bucket_alloc));
+  return pass_brigade();
+}
+
+void ClientSide::cut() {
+  // The error bucket keeps httpd from writing a last chunk or keeping the connection, and makes
+  // mod_http2 reset the stream; no_cache keeps half an answer out of mod_cache.
+  r_->no_cache = 1;
+  if (r_->main != nullptr) r_->main->no_cache = 1;
+  r_->connection->keepalive = AP_CONN_CLOSE;
+  apr_bucket_alloc_t* const allocator = r_->connection->bucket_alloc;
+  APR_BRIGADE_INSERT_TAIL(answer_, ap_bucket_error_create(HTTP_BAD_GATEWAY, nullptr, r_->pool, allocator));
+  APR_BRIGADE_INSERT_TAIL(answer_, apr_bucket_eos_create(allocator));
+  (void)pass_brigade();
+}
+
+// ---------------------------------------------------------------- facts for logs and other modules
+
+void ClientSide::member_chosen(const config::MemberSpec& member, std::size_t) {
+  member_ = &member;
+  if (errand_.target.balancer == nullptr) return;
+  apr_table_setn(r_->subprocess_env, "BALANCER_WORKER_NAME", member.name.c_str());
+}
+
+void ClientSide::report(const exchange::AttemptReport& attempt) { log_attempt(r_, errand_.target.balancer, attempt); }
+
+void ClientSide::rest_is_over(std::size_t index) noexcept {
+  const auto& balancer = *errand_.target.balancer;
+  log_member_change(r_, balancer, balancer.members[index], "its rest is over, it is offered again");
+}
+
+void ClientSide::all_failed() noexcept { log_all_failed(r_, *errand_.target.balancer); }
+
+}  // namespace cxxproxy::httpd

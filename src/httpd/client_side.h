@@ -1,0 +1,86 @@
+// The client side of an exchange over httpd's request_rec: Downstream for the engine.
+//
+// WHAT    Gives the engine the request's facts, head and body, and turns the answer into httpd's
+//         response: status and fields into the request_rec, the body as brigades through
+//         r->output_filters. Requests come through r->input_filters, so every filter has its say.
+// SHAPES  Lives on the handler's stack for one request; one thread at a time. Body memory: at most one
+//         lent buffer (64 KiB) besides what httpd's filters hold (FlushMaxThreshold for a slow client).
+// ERRORS  filter_status() is what the handler must answer when an input filter ended the request.
+// SOURCE  RFC 9110 7.6, 10.1.1, 15.2; RFC 9112 6.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "exchange/downstream.h"
+#include "http/field.h"
+#include "httpd/config_hooks.h"
+#include "httpd/httpd_api.h"
+
+namespace cxxproxy::httpd {
+
+// What the request asks for, prepared by the fixups hook.
+struct Errand {
+  config::Target target;       // configured balancer or member; empty for an undeclared backend
+  std::string_view path;       // canonical path and query behind the balancer's or member's URL
+  std::string_view host_path;  // for plain members: whole path and query behind scheme://authority
+};
+
+class ClientSide final : public exchange::Downstream, private balancer::PickObserver {
+ public:
+  ClientSide(request_rec* r, const Errand& errand, const RequestSettings& settings);
+  ~ClientSide() override;
+  ClientSide(const ClientSide&) = delete;
+  ClientSide& operator=(const ClientSide&) = delete;
+
+  // Nothing to say against the request's framing, or the failure to answer with.
+  base::ProxyErrc problem() const noexcept { return problem_; }
+  int filter_status() const noexcept { return filter_status_; }
+  bool may_poll_client() const noexcept { return r_->connection->master == nullptr; }
+
+  // Answers of 499 and errors say in the log where they come from; see exchange_log.h.
+  const config::MemberSpec* member() const noexcept { return member_; }
+
+  const exchange::RequestFacts& facts() const override { return facts_; }
+  base::ProxyErrc write_request_head(const config::MemberSpec& member, const exchange::HeadPlan& plan, std::string& head) override;
+  exchange::BodyPart read_body(std::size_t at_most) override;
+  bool send_interim(const http::ResponseHead& head) override;
+  void send_head(const exchange::AnswerHead& answer) override;
+  std::span<char> lend_buffer(std::size_t want) override;
+  void send_lent(std::size_t offset, std::size_t size) override;
+  void send_borrowed(std::string_view bytes) override;
+  bool pass(bool flush) override;
+  bool finish() override;
+  void cut() override;
+  balancer::PickObserver* pick_observer() override { return this; }
+  void member_chosen(const config::MemberSpec& member, std::size_t index) override;
+  void report(const exchange::AttemptReport& attempt) override;
+
+ private:
+  void rest_is_over(std::size_t index) noexcept override;
+  void all_failed() noexcept override;
+
+  void read_facts();
+  exchange::BodyPart body_failure(apr_status_t status);
+  bool pass_brigade();
+
+  request_rec* const r_;
+  const Errand& errand_;
+  const RequestSettings& settings_;
+  exchange::RequestFacts facts_{};
+  base::ProxyErrc problem_ = base::ProxyErrc::None;
+  int filter_status_ = 0;
+  const config::MemberSpec* member_ = nullptr;
+
+  std::vector<http::FieldView> fields_;  // of the client, read once
+  apr_bucket_brigade* request_body_ = nullptr;
+  std::vector<upstream::ConstBuffer> parts_;
+  bool body_ended_ = false;
+
+  apr_bucket_brigade* answer_;
+  char* lent_ = nullptr;
+  std::size_t lent_size_ = 0;
+};
+
+}  // namespace cxxproxy::httpd

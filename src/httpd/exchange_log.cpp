@@ -1,0 +1,98 @@
+#include "httpd/exchange_log.h"
+
+#include <cstring>
+#include <string>
+
+#include "httpd/httpd_api.h"
+
+namespace cxxproxy::httpd {
+
+using base::Phase;
+using base::ProxyErrc;
+using exchange::AttemptEnd;
+using exchange::AttemptReport;
+
+namespace {
+
+std::string seconds(base::Duration span) {
+  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(span).count();
+  if (milliseconds % 1000 == 0) return std::to_string(milliseconds / 1000) + " s";
+  return std::to_string(milliseconds) + " ms";
+}
+
+std::string subject(const config::BalancerSpec* balancer, const config::MemberSpec* member) {
+  std::string text;
+  if (balancer != nullptr) text.append("balancer://").append(balancer->name);
+  if (member != nullptr) {
+    if (!text.empty()) text += ' ';
+    text += member->name;
+  }
+  return text.empty() ? std::string("request") : text;
+}
+
+bool is_timeout(ProxyErrc code) noexcept {
+  return code == ProxyErrc::ConnectTimeout || code == ProxyErrc::SendTimeout || code == ProxyErrc::HeadTimeout ||
+         code == ProxyErrc::BodyTimeout || code == ProxyErrc::ClientBodyTimeout || code == ProxyErrc::PoolExhausted;
+}
+
+std::string reason(const AttemptReport& attempt) {
+  std::string text(base::info(attempt.error.code).sentence);
+  if (!attempt.detail.empty()) text.append(": ").append(attempt.detail);
+  if (is_timeout(attempt.error.code) && attempt.limit.count() > 0) text.append(" within ").append(seconds(attempt.limit));
+  const int os_error = attempt.error.os_error;
+  // 13 is what SELinux answers; without the hint administrators search for hours.
+  if (attempt.error.phase == Phase::Connect && os_error == EACCES) text += ": permission denied (SELinux: setsebool httpd_can_network_connect on)";
+  else if (os_error != 0 && attempt.error.code == ProxyErrc::ConnectFailed) text.append(": ").append(std::strerror(os_error));
+  return text;
+}
+
+std::string outcome(request_rec* r, const config::BalancerSpec* balancer, const AttemptReport& attempt) {
+  std::string text;
+  switch (attempt.end) {
+    case AttemptEnd::Replay: text = "sent again on a new connection"; break;
+    case AttemptEnd::NextMember: text = "trying the next member"; break;
+    case AttemptEnd::Answered: text = "answered"; break;
+    case AttemptEnd::GaveUp:
+      if (attempt.error.code == ProxyErrc::ClientGone) text = "gave up";
+      else if (r->bytes_sent > 0 || attempt.error.phase == Phase::Body) text = "cut the answer to the client";
+      else text = "answered " + std::to_string(base::status_for(attempt.error));
+      break;
+  }
+  if (attempt.marked_failed && balancer != nullptr) text.append("; the member rests for ").append(seconds(attempt.member->retry));
+  return text;
+}
+
+int level_of(const AttemptReport& attempt) noexcept {
+  if (base::info(attempt.error.code).side == base::Side::Client) return APLOG_INFO;
+  if (attempt.end == AttemptEnd::GaveUp) return APLOG_ERR;
+  return attempt.marked_failed ? APLOG_WARNING : APLOG_INFO;
+}
+
+}  // namespace
+
+void log_attempt(request_rec* r, const config::BalancerSpec* balancer, const AttemptReport& attempt) noexcept {
+  const int level = level_of(attempt);
+  if (!APLOG_R_IS_LEVEL(r, level)) return;
+  std::string attempts = "attempt " + std::to_string(attempt.number);
+  if (balancer != nullptr) attempts += " of " + std::to_string(balancer->members.size());
+  if (attempt.reused) attempts += ", reused connection";
+  attempts.append(", phase ").append(base::to_string(attempt.error.phase));
+  ap_log_rerror(APLOG_MARK, level, 0, r, "CXP%04u: %s: %s (%s), %s", static_cast<unsigned>(base::info(attempt.error.code).tag),
+                subject(balancer, attempt.member).c_str(), reason(attempt).c_str(), attempts.c_str(),
+                outcome(r, balancer, attempt).c_str());
+}
+
+void log_member_change(request_rec* r, const config::BalancerSpec& balancer, const config::MemberSpec& member, const char* what) noexcept {
+  ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r, "CXP0020: %s: %s", subject(&balancer, &member).c_str(), what);
+}
+
+void log_all_failed(request_rec* r, const config::BalancerSpec& balancer) noexcept {
+  ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "CXP0021: %s: every member has failed, they are tried all the same",
+                subject(&balancer, nullptr).c_str());
+}
+
+void log_refused_request(request_rec* r, std::string_view why) noexcept {
+  ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "CXP0022: the request cannot be forwarded: %.*s", static_cast<int>(why.size()), why.data());
+}
+
+}  // namespace cxxproxy::httpd

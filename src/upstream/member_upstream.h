@@ -1,0 +1,24 @@
+// All that a child process keeps for one member: its configuration, addresses and connections.
+//
+// SHAPES  Made in child_init from the resolved configuration, used by all threads, lives until the
+//         child ends. The spec lives as long as the configuration pool, which outlives the child.
+#pragma once
+
+#include "config/spec.h"
+#include "upstream/address_book.h"
+#include "upstream/connection_pool.h"
+
+namespace cxxproxy::upstream {
+
+struct MemberUpstream {
+  MemberUpstream(const config::MemberSpec& member, Resolver& resolver)
+      : spec(member),
+        addresses(member.url.host, member.url.port, kDefaultAddressTtl, resolver),
+        pool(PoolLimits{member.max, member.reuse, member.ttl}) {}
+
+  const config::MemberSpec& spec;
+  AddressBook addresses;
+  ConnectionPool pool;
+};
+
+}  // namespace cxxproxy::upstream
