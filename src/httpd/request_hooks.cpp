@@ -85,8 +85,10 @@ int translate(request_rec* r) {
   r->handler = prefix == "proxy:" ? "proxy-server" : "cxxproxy";
   r->proxyreq = PROXYREQ_REVERSE;
   if (choice.target) {
-    void* const memory = apr_palloc(r->pool, sizeof(Chosen));
-    ap_set_module_config(r->request_config, &cxxproxy_module, new (memory) Chosen{choice.target, split_origin(choice.url).origin});
+    auto* const chosen = new (apr_palloc(r->pool, sizeof(Chosen))) Chosen();
+    chosen->target = choice.target;
+    chosen->origin = split_origin(choice.url).origin;
+    ap_set_module_config(r->request_config, &cxxproxy_module, chosen);
   }
   return kOk;
 }
