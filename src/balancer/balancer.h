@@ -80,7 +80,9 @@ class Balancer {
   MemberSet usable(const MemberSet& tried, Failed failed) const noexcept;
   bool view_is_valid(base::Instant now) const noexcept;
   void refresh(base::Instant now, PickObserver* observer) noexcept;
-  std::int64_t end_rests(base::Instant now, PickObserver* observer) noexcept;
+  MemberSet choose_offered(PickObserver* observer) noexcept;
+  void end_rests(base::Instant now, PickObserver* observer) noexcept;
+  std::int64_t next_rest_end(base::Instant now) const noexcept;
   std::optional<std::size_t> pick_again(const TriedSet& tried) noexcept;
   std::optional<std::size_t> chosen(std::size_t index) noexcept;
   void state_moved() noexcept;
@@ -96,7 +98,7 @@ class Balancer {
   // sees an epoch sees an order at least as new.
   std::atomic<const Order*> order_{nullptr};  // null = nobody is usable
   std::atomic<std::int64_t> valid_until_{0};
-  std::atomic<std::uint64_t> valid_epoch_;
+  std::atomic<std::uint64_t> valid_epoch_{0};
 };
 
 }  // namespace cxxproxy::balancer

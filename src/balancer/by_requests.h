@@ -33,20 +33,22 @@ class Order {
 
  private:
   friend class ByRequests;
-  void assign(std::span<WeightedMember> members, std::span<const std::uint16_t> turns,
-              std::uint64_t period);
+  void reserve(std::size_t turns, std::size_t members);
+  void assign_table(std::span<const std::uint16_t> turns) noexcept;
+  void assign_stride(std::span<const WeightedMember> members, std::uint64_t period) noexcept;
 
   std::atomic<std::uint64_t> version_{0};  // odd = being written
   std::atomic<std::uint64_t> period_{0};
   std::atomic<std::uint64_t> stride_{0};  // 0 = table
-  std::atomic<std::uint32_t> count_{0};   // members of a stride order
+  std::atomic<std::uint32_t> count_{1};   // members of a stride order, never 0
   std::unique_ptr<std::atomic<std::uint16_t>[]> turns_;   // table: member per turn; stride: members
   std::unique_ptr<std::atomic<std::uint32_t>[]> shares_;  // stride: end of each member's share
+  std::size_t turn_capacity_ = 0;
 };
 
 class ByRequests {
  public:
-  // Weights in file order.
+  // Weights in file order, at most kMaxMembers of them.
   explicit ByRequests(std::span<const std::uint32_t> weights);
 
   // The order of a set that is not empty. Valid as `current` until the call after the next one.
@@ -60,11 +62,13 @@ class ByRequests {
   };
   static constexpr std::size_t kOrders = 8;
 
-  void build(Kept& kept, const MemberSet& usable);
+  std::uint64_t collect(const MemberSet& usable);
+  void build(Order& order, const MemberSet& usable);
 
   std::vector<std::uint32_t> weights_;
   std::vector<WeightedMember> scratch_;
   std::vector<std::uint16_t> turns_scratch_;
+  std::size_t turn_capacity_ = 0;
   std::uint64_t uses_ = 0;
   std::array<Kept, kOrders> kept_;
 };

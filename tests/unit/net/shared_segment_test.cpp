@@ -1,0 +1,199 @@
+#include "net/shared_segment.h"
+
+#include <apr_general.h>
+#include <apr_pools.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <vector>
+
+using namespace cxxproxy;
+using namespace cxxproxy::net;
+using balancer::BalancerSlot;
+using balancer::MemberSlot;
+using balancer::SegmentHead;
+
+namespace {
+
+class Pool {
+ public:
+  Pool() {
+    apr_initialize();
+    apr_pool_create(&pool_, nullptr);
+  }
+  ~Pool() {
+    apr_pool_destroy(pool_);
+    apr_terminate();
+  }
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+  apr_pool_t* get() const { return pool_; }
+
+ private:
+  apr_pool_t* pool_ = nullptr;
+};
+
+config::MemberSpec member(const std::string& key) {
+  config::MemberSpec spec;
+  spec.key = key;
+  return spec;
+}
+
+config::BalancerSpec balancer_named(const std::string& key) {
+  config::BalancerSpec spec;
+  spec.key = key;
+  return spec;
+}
+
+}  // namespace
+
+TEST_CASE("a new segment is full of free slots, each on its cache lines", "[net]") {
+  const Pool pool;
+  auto made = SharedSegment::create(pool.get(), 3, 17, 5);
+  REQUIRE(made);
+  const SharedSegment segment = *made;
+  CHECK(segment.generation() == 5);
+  CHECK(segment.balancers().size() == 3);
+  CHECK(segment.members().size() == 17);
+  for (const BalancerSlot& slot : segment.balancers()) {
+    CHECK(slot.key == balancer::SlotKey{});
+    CHECK(reinterpret_cast<std::uintptr_t>(&slot) % balancer::kCacheLine == 0);
+  }
+  for (const MemberSlot& slot : segment.members()) {
+    CHECK(slot.key == balancer::SlotKey{});
+    CHECK(slot.failed_at == 0);
+    CHECK(reinterpret_cast<std::uintptr_t>(&slot) % balancer::kCacheLine == 0);
+  }
+  auto* const begin = static_cast<char*>(segment.address());
+  CHECK(reinterpret_cast<char*>(segment.balancers().at(0)) == begin + sizeof(SegmentHead));
+  CHECK(reinterpret_cast<char*>(segment.members().at(0)) == reinterpret_cast<char*>(segment.balancers().at(2) + 1));
+  CHECK(reinterpret_cast<char*>(segment.members().at(16) + 1) == begin + segment.size());
+  CHECK(segment.balancers().at(3) == nullptr);
+  CHECK(segment.members().at(17) == nullptr);
+  CHECK(segment.members().at(~std::size_t{0}) == nullptr);
+}
+
+TEST_CASE("a segment may be empty", "[net]") {
+  const Pool pool;
+  auto made = SharedSegment::create(pool.get(), 0, 0, 1);
+  REQUIRE(made);
+  CHECK(made->members().at(0) == nullptr);
+  CHECK(SharedSegment::attach(made->address(), made->size()).has_value());
+}
+
+TEST_CASE("no memory is an error with the system's reason", "[net]") {
+  const Pool pool;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const rlimit no_more{4096, 4096};
+    if (::setrlimit(RLIMIT_AS, &no_more) != 0) ::_exit(1);
+    auto made = SharedSegment::create(pool.get(), 1000, 1'000'000, 1);
+    if (made) ::_exit(2);
+    ::_exit(made.error().code == base::ProxyErrc::Internal && made.error().os_error == ENOMEM ? 0 : 3);
+  }
+  REQUIRE(child > 0);
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
+}
+
+TEST_CASE("attach finds the segment again and refuses another layout", "[net]") {
+  const Pool pool;
+  auto made = SharedSegment::create(pool.get(), 2, 4, 9);
+  REQUIRE(made);
+  const auto again = SharedSegment::attach(made->address(), made->size());
+  REQUIRE(again.has_value());
+  CHECK(again->members().at(3) == made->members().at(3));
+  CHECK_FALSE(SharedSegment::attach(nullptr, made->size()).has_value());
+  CHECK_FALSE(SharedSegment::attach(made->address(), made->size() - 1).has_value());
+  CHECK_FALSE(SharedSegment::attach(made->address(), 8).has_value());
+  CHECK_FALSE(SharedSegment::attach(static_cast<char*>(made->address()) + 8, made->size()).has_value());
+
+  auto* const head = static_cast<SegmentHead*>(made->address());
+  const SegmentHead good = *head;
+  const auto refused = [&](auto change) {
+    *head = good;
+    change(*head);
+    const bool result = !SharedSegment::attach(head, made->size()).has_value();
+    *head = good;
+    return result;
+  };
+  CHECK(refused([](SegmentHead& h) { h.magic ^= 1; }));
+  CHECK(refused([](SegmentHead& h) { ++h.layout_version; }));
+  CHECK(refused([](SegmentHead& h) { ++h.head_size; }));
+  CHECK(refused([](SegmentHead& h) { ++h.balancer_slot_size; }));
+  CHECK(refused([](SegmentHead& h) { ++h.member_slot_size; }));
+  CHECK(refused([](SegmentHead& h) { ++h.balancer_count; }));
+  CHECK(refused([](SegmentHead& h) { ++h.member_count; }));
+  CHECK(refused([](SegmentHead& h) { ++h.total_size; }));
+  CHECK_FALSE(refused([](SegmentHead&) {}));
+}
+
+TEST_CASE("a child writes what the parent reads", "[net]") {
+  const Pool pool;
+  auto made = SharedSegment::create(pool.get(), 1, 2, 1);
+  REQUIRE(made);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    made->members().at(1)->chosen.fetch_add(42);
+    ::_exit(0);
+  }
+  REQUIRE(child > 0);
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(made->members().at(1)->chosen == 42);
+  CHECK(made->members().at(0)->chosen == 0);
+}
+
+TEST_CASE("state follows the key into the next generation, which outlives the former", "[net]") {
+  const Pool process;
+  apr_pool_t* old_pool = nullptr;
+  apr_pool_t* new_pool = nullptr;
+  REQUIRE(apr_pool_create(&old_pool, process.get()) == APR_SUCCESS);
+  REQUIRE(apr_pool_create(&new_pool, process.get()) == APR_SUCCESS);
+  const base::Instant now = base::SteadyClock().now();
+
+  auto former = SharedSegment::create(old_pool, 2, 6, 1);  // the last slots stay free
+  REQUIRE(former);
+  const std::vector<std::string> old_keys{"a", "b", "c", "d"};
+  for (std::size_t i = 0; i < old_keys.size(); ++i) {
+    balancer::start_member(*former->members().at(i), member(old_keys[i]), now);
+    former->members().at(i)->chosen = 100 + i;
+  }
+  former->members().at(1)->failed_at = 12345;
+  balancer::start_balancer(*former->balancers().at(0), balancer_named("one"));
+  former->balancers().at(0)->ticket = 11;
+  balancer::start_balancer(*former->balancers().at(1), balancer_named("two"));
+  former->balancers().at(1)->ticket = 22;
+
+  auto fresh = SharedSegment::create(new_pool, 3, 5, 2);
+  REQUIRE(fresh);
+  const std::vector<std::string> new_keys{"d", "new", "b", "a"};
+  for (std::size_t i = 0; i < new_keys.size(); ++i) {
+    balancer::start_member(*fresh->members().at(i), member(new_keys[i]), now);
+  }
+  balancer::start_balancer(*fresh->balancers().at(0), balancer_named("three"));
+  balancer::start_balancer(*fresh->balancers().at(2), balancer_named("two"));
+
+  const auto retained = SharedSegment::attach(former->address(), former->size());
+  REQUIRE(retained.has_value());
+  const CarriedOver carried = carry_over(*retained, *fresh);
+  CHECK(carried.members == 3);
+  CHECK(carried.balancers == 1);
+  apr_pool_destroy(old_pool);
+
+  CHECK(fresh->members().at(0)->chosen == 103);
+  CHECK(fresh->members().at(1)->chosen == 0);
+  CHECK(fresh->members().at(2)->chosen == 101);
+  CHECK(fresh->members().at(2)->failed_at == 12345);
+  CHECK(fresh->members().at(3)->chosen == 100);
+  CHECK(fresh->members().at(4)->key == balancer::SlotKey{});
+  CHECK(fresh->balancers().at(0)->ticket == 0);
+  CHECK(fresh->balancers().at(2)->ticket == 22);
+}
