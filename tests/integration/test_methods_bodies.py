@@ -38,7 +38,7 @@ def says(make, family):
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "PROPFIND",
                                     "MKCOL", "REPORT", "SEARCH", "LOCK", "BREW", "get", "M-SEARCH"])
-@pytest.mark.parametrize("body", [None, b"", b"content"])
+@pytest.mark.parametrize("body", [None, b"", b"content"], ids=["none", "empty", "some"])
 def test_every_method_with_and_without_body(server, method, body):
     told = fetch(server.port, "/m?q", method, body=body)
     assert told.status == 200, told.text

@@ -137,6 +137,13 @@ class RawBackend:
             listener.shutdown(socket.SHUT_RDWR)
             listener.close()
 
+    def go_down(self):
+        """As if the process had ended: refuses, and closes what is open."""
+        self.refuse()
+        for connection in list(self.connections):
+            if not connection.over:
+                connection.close()
+
     def _accept(self, listener):
         while True:
             try:
@@ -171,11 +178,7 @@ class RawBackend:
     def open_connections(self):
         return sum(not c.over for c in self.connections)
 
-    def close(self):
-        self.refuse()
-        for connection in list(self.connections):
-            if not connection.over:
-                connection.close()
+    close = go_down
 
 
 class EchoBackend(RawBackend):
