@@ -73,3 +73,4 @@ FUZZ_NAMES := $(sort $(patsubst tests/fuzz/fuzz_%.cpp,%,$(wildcard tests/fuzz/fu
 
 include tests/make/variants.mk
 include tests/make/targets.mk
+include tests/make/install.mk

@@ -29,6 +29,64 @@ fuzz: $(if $(T),$(FUZZ)/fuzz_$(T)) ## make fuzz T=name S=seconds: coverage-guide
 	$(Q)$(FUZZ)/fuzz_$(T) -max_total_time=$(S) -artifact_prefix=$(FUZZ)/found/$(T)/ $(FUZZ)/found/$(T) tests/fuzz/corpus/$(T)
 .PHONY: fuzz-replay fuzz
 
+.PHONY: layers symbols tags docs docs-check conf conf-asan itest itest-plain itest-asan apache2-tree
+layers: ## who includes whom, against the table in docs/ARCHITECTURE.md
+	$(Q)tests/tools/sum.sh tests/check_layers.py tests/check_layers.py --self-test
+
+symbols: all asan clang ## what the shared objects export and need
+	$(Q)tests/check_symbols.sh $(PLAIN) $(CLANG) $(ASAN)
+
+tags: ## log tags: used, registered, explained
+	$(Q)tests/tools/sum.sh tests/check_tags.py tests/check_tags.py --self-test
+
+docs: $(O)/gen_directives ## writes docs/directives.md from the option rows
+	$(Q)$< >$(O)/directives.md && mv $(O)/directives.md docs/directives.md
+
+docs-check: $(O)/gen_directives
+	$(Q)$< >$(O)/directives.md
+	$(Q)diff -u docs/directives.md $(O)/directives.md && echo "1 passed, 0 failed" || \
+	  { echo "docs/directives.md is out of date: run make docs"; echo "0 passed, 1 failed"; exit 1; }
+
+conf: all ## configtest on the golden configurations
+	$(Q)$(PYTHON) tests/conf/run.py $(abspath $(PLAIN))/mod_cxxproxy.so
+
+conf-asan: asan
+	$(Q)$(PYTHON) tests/conf/run.py $(abspath $(ASAN))/mod_cxxproxy.so --asan
+
+# ARGS goes to pytest: make itest-plain ARGS="-k tutorial"
+pytest = CXXPROXY_SO=$(abspath $(1))/mod_cxxproxy.so CXXPROXY_COMPAT_SO=$(abspath $(1))/mod_cxxproxy_compat.so \
+  CXXPROXY_APACHE2_TREE=$(abspath $(O))/apache2-tree PYTHONDONTWRITEBYTECODE=1 $(2) \
+  $(PYTHON) -m pytest -p no:cacheprovider -ra tests/integration $(ARGS)
+
+itest: ## integration tests, plainly and then with ASan and UBSan (ARGS goes to pytest)
+	+$(Q)$(MAKE) --no-print-directory itest-plain && $(MAKE) --no-print-directory itest-asan
+
+itest-plain: all apache2-tree ## integration tests against a real httpd
+	$(Q)$(call pytest,$(PLAIN))
+
+itest-asan: asan apache2-tree ## the same with ASan and UBSan
+	$(Q)$(call pytest,$(ASAN),CXXPROXY_ASAN=1)
+
+apache2-tree: $(O)/apache2-tree/usr/sbin/a2enmod ## Debian's apache2 package, unpacked: a2enmod, apachectl, /etc/apache2
+$(O)/apache2-tree/usr/sbin/a2enmod:
+	@mkdir -p $(O)
+	$(Q)tests/tools/apache2_tree.sh $(O)/apache2-tree
+
+# The next ones install packages first, so they read this Makefile again afterwards: only then are
+# the compilers' and httpd's flags known.
+.PHONY: check demo demo-check check-fresh
+check: ## everything; the last line is `N passed, N failed` (STAGES="unit conf" narrows)
+	+$(Q)tests/tools/need.sh check && MAKE="$(MAKE)" exec $(PYTHON) tests/tools/check.py $(O) $(STAGES)
+
+demo: ## two Flask backends behind an httpd of its own, until Ctrl-C (PORT=n chooses the port)
+	+$(Q)tests/tools/need.sh demo && $(MAKE) --no-print-directory all && PORT="$(PORT)" exec tests/tools/demo.sh $(O)
+
+demo-check: all ## does the demo start, alternate, and leave nothing behind
+	$(Q)tests/tools/demo_check.sh $(O)
+
+check-fresh: ## both commands and the package in throw-away Debian 12 roots (root only, minutes)
+	$(Q)tests/tools/need.sh fresh && exec tests/tools/check_fresh.sh $(O)
+
 clean: ## removes build/
 	$(Q)rm -rf $(O)
 

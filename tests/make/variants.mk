@@ -16,7 +16,10 @@ $(2)/obj/src/net/%.o: KIND_FLAGS = $$(apr_flags)
 $(2)/obj/tests/unit/net/%.o: KIND_FLAGS = $$(apr_flags)
 $(2)/obj/src/httpd/%.o: KIND_FLAGS = $$(httpd_flags)
 $(2)/obj/mod_cxxproxy.o: KIND_FLAGS = $$(httpd_flags)
-$(2)/obj/tests/%.o: TEST_FLAGS = -Itests
+$(2)/obj/tests/%.o: TEST_FLAGS = -Itests -O1
+$(2)/obj/tests/fuzz/%.o: TEST_FLAGS = -Itests
+# Catch2's own code: large, and nobody waits for it.
+$(2)/obj/tests/unit/main.o: TEST_FLAGS = -O0 -U_FORTIFY_SOURCE
 
 $(2)/obj/%.o: %.cpp $$(MAKEFILE_DEPS) | $$(if $$(findstring /httpd/,$$*)$$(filter mod_cxxproxy,$$*),have-httpd)
 	$$(call say,$(1),$$<)

@@ -1,0 +1,54 @@
+#!/bin/bash
+# install_check.sh BUILD_DIR: `make install` and `make uninstall` with a DESTDIR, file by file.
+set -u
+build=$1
+root=$(mktemp -d) || exit 1
+trap 'rm -rf "$root" "$root.log"' EXIT
+passed=0
+failed=0
+verdict() {  # what expected got
+  if [ "$2" = "$3" ]; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    printf 'FAILED %s\n' "$1"
+    diff <(printf '%s\n' "$2") <(printf '%s\n' "$3")
+  fi
+}
+run() { "${MAKE:-make}" --no-print-directory O="$build" DESTDIR="$root" "$@" >"$root.log" 2>&1 || { cat "$root.log"; false; }; }
+files() { (cd "$root" && find . -type f | sort); }
+
+modules=$(apxs -q LIBEXECDIR)
+config=$(apxs -q SYSCONFDIR)
+doc=/usr/share/doc/libapache2-mod-cxxproxy
+expected=$({
+  printf '%s\n' ".$modules/mod_cxxproxy.so" ".$modules/mod_cxxproxy_compat.so" ./usr/share/man/man8/mod_cxxproxy.8.gz
+  printf '%s\n' ".$config/mods-available/cxxproxy."{load,conf} ".$config/mods-available/cxxproxy_compat.load"
+  for example in conf/examples/*.conf; do echo ".$doc/examples/$(basename "$example")"; done
+  printf '%s\n' ".$doc/directives.md" ".$doc/log-messages.md"
+} | sort)
+
+run install
+verdict "make install puts these files" "$expected" "$(files)"
+verdict "everybody may read them" "" "$(find "$root" -type f ! -perm -444)"
+verdict "the module is the built one" "$(sha256sum <"$build/mod_cxxproxy.so")" "$(sha256sum <"$root$modules/mod_cxxproxy.so")"
+verdict "the load file names the module's place" "LoadModule cxxproxy_module $modules/mod_cxxproxy.so" \
+  "$(cat "$root$config/mods-available/cxxproxy.load")"
+verdict "the man page has no formatting error" "" \
+  "$(man --warnings -E UTF-8 -l -Tutf8 -Z docs/mod_cxxproxy.8 2>&1 >/dev/null)"
+
+echo '# mine' >>"$root$config/mods-available/cxxproxy.conf"
+run install
+verdict "a second installation keeps the settings" "# mine" "$(tail -n 1 "$root$config/mods-available/cxxproxy.conf")"
+
+mkdir -p "$root$config/mods-enabled"
+ln -s ../mods-available/cxxproxy.load "$root$config/mods-enabled/"
+outcome=refused
+run uninstall >/dev/null && outcome=accepted
+verdict "uninstall refuses while the module is enabled" refused "$outcome"
+verdict "and has removed nothing" "$expected" "$(files)"
+rm "$root$config/mods-enabled/cxxproxy.load"
+run uninstall
+verdict "make uninstall leaves nothing" "" "$(files)"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
