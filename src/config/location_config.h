@@ -41,6 +41,7 @@ struct LocationConfig {
   const SaidRoute* route = nullptr;       // owned by the server's Declarations
   const ReverseChain* reverse = nullptr;
   const char* section_url = nullptr;      // the pattern, inside <Proxy> while it is read
+  std::vector<SaidReverse>* own_rules = nullptr;  // where a directive adds one; not in a merged object
 };
 
 // `joined` is filled and used when both sides have rules; it must live as long as the result.

@@ -203,6 +203,12 @@ Target ResolvedVhost::target_of(const Route& route) const {
   return find_target(route.url);
 }
 
+Target ResolvedVhost::target_of(const SaidRoute& route) const {
+  if (!route.balancer.empty()) return {find_balancer(route.balancer), nullptr};
+  if (!route.member_key.empty()) return {nullptr, find_declared(route.member_key)};
+  return {};
+}
+
 const BalancerSpec* ResolvedVhost::find_balancer(std::string_view name) const {
   const auto found = balancer_index.find(lower(name));
   return found != balancer_index.end() ? found->second : nullptr;

@@ -23,12 +23,6 @@ struct ServerView {
   std::string key;                      // "main", or address and name of the virtual host; unique
 };
 
-struct Finding {
-  bool is_error = false;
-  SourceLine where;
-  std::string text;
-};
-
 struct Resolution {
   std::unique_ptr<ResolvedConfig> whole;
   std::vector<const ResolvedVhost*> vhosts;  // one for each server, in their order

@@ -4,7 +4,7 @@
 //         balancer_id and member_id. ResolvedVhost is one server's view: its rules and what it may
 //         reach (its own objects, then the main server's). A virtual host without directives of ours
 //         shares the main server's object.
-// SHAPES  Built once in post_config, lives in the configuration pool, read by all threads without a
+// SHAPES  Built once when the configuration was read, lives in the configuration pool, read by all threads without a
 //         lock. All pointers point into the ResolvedConfig that owns the vhost.
 //         Lookups by name or URL fold the case of names, schemes and hosts.
 // ERRORS  A lookup that finds nothing answers nullptr; nothing here can fail otherwise.
@@ -19,6 +19,7 @@
 
 #include "config/route_table.h"
 #include "config/spec.h"
+#include "config/vhost_config.h"
 
 namespace cxxproxy::config {
 
@@ -42,6 +43,7 @@ struct ResolvedVhost {
 
   // Where a rule leads in this server's view.
   Target target_of(const Route& route) const;
+  Target target_of(const SaidRoute& route) const;
 
   // By the name in balancer://name, without the scheme.
   const BalancerSpec* find_balancer(std::string_view name) const;

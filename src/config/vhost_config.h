@@ -2,7 +2,7 @@
 //
 // WHAT    Declarations are one server's own lists. VhostConfig is those plus the single values; after
 //         merging it names the main server's Declarations too (they stay one object, seen by all).
-// SHAPES  Written while the configuration is read, by one thread; not changed after post_config.
+// SHAPES  Written while the configuration is read, by one thread; not changed after it was checked as a whole.
 //         Lives in the configuration pool. Balancer names are lower case; members are found by
 //         member_key(), in which "http://h" and "http://h/" are the same backend.
 // ERRORS  The functions that add something are in config/statements.h.
@@ -64,6 +64,13 @@ struct IgnoredParameter {
   SourceLine declared;
 };
 
+// Something about the configuration as a whole that its author should know.
+struct Finding {
+  bool is_error = false;  // stops configtest and start
+  SourceLine where;
+  std::string text;
+};
+
 struct Declarations {
   std::vector<SaidRoute> routes;
   std::vector<std::unique_ptr<SaidRoute>> location_routes;
@@ -83,8 +90,9 @@ struct VhostConfig {
   std::unique_ptr<Declarations> own = std::make_unique<Declarations>();
   std::vector<const Declarations*> inherited;  // outermost first; only after a merge
   const Declarations* merged_own = nullptr;    // the child's lists, which the child still owns
-  const ResolvedVhost* resolved = nullptr;     // set in post_config
-  std::unique_ptr<ResolvedConfig> whole;       // main server only, set in post_config
+  const ResolvedVhost* resolved = nullptr;     // set by the check of the whole configuration
+  std::unique_ptr<ResolvedConfig> whole;       // main server only, as is the next
+  std::vector<Finding> findings;
 
   VhostConfig();
   ~VhostConfig();

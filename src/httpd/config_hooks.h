@@ -1,11 +1,13 @@
 // The life of the configuration inside httpd, and how the request path asks for it.
 //
-// WHAT    create/merge for server and directory scope, post_config (check, resolve, number), and the
-//         accessors that the request hooks use. The objects behind them are of config/.
+// WHAT    create/merge for server and directory scope, the hooks that run when the whole of it was
+//         read, and the accessors that the request hooks use. The objects behind them are of config/.
+//         pre_config hints at misspelt directives, check_config resolves and reports (it runs in
+//         configtest too, post_config does not), post_config repeats the warnings into the error log.
 // SHAPES  Server objects live in pconf. A merged directory object may live in a request pool; it only
-//         points at pconf objects. Accessors may be called from any thread after post_config.
-// ERRORS  post_config answers 500 after logging what is wrong; it opens no connection, resolves no
-//         name and changes nothing outside its pool, so configtest is free of side effects.
+//         points at pconf objects. Accessors may be called from any thread once check_config has run.
+// ERRORS  check_config answers 500 after logging what is wrong. No hook opens a connection, resolves a
+//         name or changes anything outside its pool, so configtest is free of side effects.
 #pragma once
 
 #include <cstdint>
@@ -26,12 +28,13 @@ void* create_dir_config(apr_pool_t* pool, char* path) noexcept;
 void* merge_dir_config(apr_pool_t* pool, void* base, void* overrides) noexcept;
 
 int pre_config(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp) noexcept;
-int resolve_configuration(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp, server_rec* main_server) noexcept;
+int check_configuration(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp, server_rec* main_server) noexcept;
+int log_warnings(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp, server_rec* main_server) noexcept;
 
 config::VhostConfig& vhost_config(const server_rec* server) noexcept;
 const config::LocationConfig& location_config(const request_rec* r) noexcept;
 
-// Valid after post_config.
+// Valid after check_configuration.
 const config::ResolvedConfig& resolved_config(const server_rec* main_server) noexcept;
 const config::ResolvedVhost& resolved_vhost(const server_rec* server) noexcept;
 

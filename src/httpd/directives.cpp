@@ -1,0 +1,176 @@
+#include "httpd/directives.h"
+
+#include <string>
+#include <vector>
+
+#include "base/ascii.h"
+#include "config/declare.h"
+#include "config/statements.h"
+#include "httpd/config_hooks.h"
+#include "httpd/proxy_sections.h"
+#include "httpd/httpd_api.h"
+
+namespace cxxproxy::httpd {
+namespace {
+
+using config::DirectiveId;
+using config::DirectiveRow;
+using config::LocationConfig;
+using config::Problem;
+
+// One directive line: what it is, and where it stands.
+struct Line {
+  cmd_parms* cmd;
+  const DirectiveRow& row;
+  LocationConfig& location;
+  config::Statement said;
+
+  config::VhostConfig& server() const { return vhost_config(cmd->server); }
+  std::string_view section() const { return location.section_url != nullptr ? location.section_url : std::string_view{}; }
+  bool in_section() const { return location.section_url != nullptr; }
+  bool in_location() const { return cmd->path != nullptr && !in_section(); }
+};
+
+const char* declined_text() noexcept { return DECLINE_CMD; }
+
+Line make_line(cmd_parms* cmd, void* dir_config) {
+  const config::SourceLine where{cmd->directive->filename, static_cast<unsigned>(cmd->directive->line_num)};
+  return {cmd, *static_cast<const DirectiveRow*>(cmd->info), *static_cast<LocationConfig*>(dir_config), {cmd->cmd->name, where}};
+}
+
+std::vector<std::string_view> split_words(cmd_parms* cmd, const char* arguments) {
+  std::vector<std::string_view> words;
+  while (*arguments != '\0') words.emplace_back(ap_getword_conf(cmd->pool, &arguments));
+  return words;
+}
+
+std::string cannot_stand_in(const Line& line, std::string_view place) {
+  return std::string(line.said.directive) + " cannot occur within " + std::string(place);
+}
+
+// <LocationMatch> and <Location ~> give a regular expression where the rule needs a path.
+bool has_pattern_path(const Line& line) {
+  const ap_directive_t* parent = line.cmd->directive->parent;
+  for (; parent != nullptr; parent = parent->parent) {
+    if (base::iequals(parent->directive, "<LocationMatch")) return true;
+    if (base::iequals(parent->directive, "<Location")) {
+      const char* arguments = parent->args;
+      return std::string_view(ap_getword_conf(line.cmd->temp_pool, &arguments)) == "~";
+    }
+  }
+  return false;
+}
+
+Problem check_location(const Line& line) {
+  if (line.in_section()) return cannot_stand_in(line, "<Proxy> section");
+  if (const char* wrong = ap_check_cmd_context(line.cmd, NOT_IN_DIRECTORY | NOT_IN_FILES | NOT_IN_LIMIT | NOT_IN_HTACCESS)) return wrong;
+  if (line.in_location() && has_pattern_path(line)) {
+    return std::string(line.said.directive) + ": within <LocationMatch> it " + config::not_supported_yet("");
+  }
+  return std::nullopt;
+}
+
+Problem proxy_pass(const Line& line, config::Words words) {
+  if (auto wrong = check_location(line)) return wrong;
+  if (!line.in_location()) return say_proxy_pass(line.server(), line.said, words);
+  return say_location_pass(line.server(), line.location, line.said, line.cmd->path, words);
+}
+
+Problem proxy_pass_reverse(const Line& line, config::Words words) {
+  if (auto wrong = check_location(line)) return wrong;
+  if (!words.empty() && words.back() == "interpolate") {
+    return std::string(line.said.directive) + ": " + config::not_supported_yet("interpolate");
+  }
+  if (words.size() == 1 && line.in_location()) return say_reverse(*line.location.own_rules, line.said, line.cmd->path, words[0]);
+  if (words.size() != 2) {
+    return std::string(line.said.directive) + ": needs a path and a URL" + (line.in_location() ? ", or the URL alone" : "");
+  }
+  return say_reverse(*line.location.own_rules, line.said, words[0], words[1]);
+}
+
+Problem in_server_or_section(const Line& line) {
+  if (line.in_location()) return std::string(line.said.directive) + ": stands in a server or in <Proxy>, not in another section";
+  return std::nullopt;
+}
+
+Problem read_words(const Line& line, config::Words words) {
+  switch (line.row.id) {
+    case DirectiveId::ProxyPass:
+      return proxy_pass(line, words);
+    case DirectiveId::ProxyPassReverse:
+      return proxy_pass_reverse(line, words);
+    case DirectiveId::BalancerMember:
+      if (auto wrong = in_server_or_section(line)) return wrong;
+      return say_member(line.server(), line.said, line.section(), words);
+    case DirectiveId::ProxySet:
+      if (auto wrong = in_server_or_section(line)) return wrong;
+      return say_set(line.server(), line.said, line.section(), words);
+    default:
+      return std::string(line.said.directive) + ": has no meaning here";
+  }
+}
+
+Problem read_flag(const Line& line, bool on) {
+  switch (line.row.id) {
+    case DirectiveId::ProxyPreserveHost:
+      line.location.preserve_host.set(on, line.said.where);
+      return std::nullopt;
+    case DirectiveId::ProxyAddHeaders:
+      line.location.add_headers.set(on, line.said.where);
+      return std::nullopt;
+    case DirectiveId::ProxyRequests:
+      if (!on) return std::nullopt;
+      return std::string(line.said.directive) + ": On: mod_cxxproxy is a reverse proxy, it does no forward proxying (Off only)";
+    default:
+      return std::string(line.said.directive) + ": has no meaning here";
+  }
+}
+
+// The one frame around every directive: whose is it, is it supported, and nothing is thrown at httpd.
+template <class F>
+const char* read_directive(cmd_parms* cmd, void* dir_config, F&& read) noexcept {
+  try {
+    const Line line = make_line(cmd, dir_config);
+    const bool standard_name = !base::istarts_with(line.said.directive, "Cxx") && !base::istarts_with(line.said.directive, "<Cxx");
+    if (standard_name && foreign_mod_proxy_loaded()) return declined_text();
+    if (!line.row.is_supported()) {
+      return apr_psprintf(cmd->pool, "%s is not supported yet by mod_cxxproxy", cmd->cmd->name);
+    }
+    const Problem wrong = std::forward<F>(read)(line);
+    return wrong ? apr_pstrmemdup(cmd->pool, wrong->data(), wrong->size()) : nullptr;
+  } catch (const std::bad_alloc&) {
+    std::abort();
+  } catch (const std::exception& failure) {
+    return apr_psprintf(cmd->pool, "%s: internal error: %s", cmd->cmd->name, failure.what());
+  }
+}
+
+}  // namespace
+
+bool foreign_mod_proxy_loaded() noexcept {
+  const module* found = ap_find_linked_module("mod_proxy.c");
+  return found != nullptr && found->cmds != nullptr && found->cmds->name != nullptr;
+}
+
+const char* take_raw(cmd_parms* cmd, void* dir_config, const char* arguments) noexcept {
+  return read_directive(cmd, dir_config, [&](const Line& line) -> Problem {
+    if (line.row.id == DirectiveId::ProxySection) {
+      const char* wrong = open_proxy_section(cmd, arguments);
+      return wrong != nullptr ? Problem(wrong) : std::nullopt;
+    }
+    return read_words(line, split_words(cmd, arguments));
+  });
+}
+
+const char* take_one(cmd_parms* cmd, void* dir_config, const char* argument) noexcept {
+  return read_directive(cmd, dir_config, [&](const Line& line) {
+    if (const char* wrong = ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT)) return Problem(wrong);
+    return say_timeout(line.server(), line.said, argument);
+  });
+}
+
+const char* take_flag(cmd_parms* cmd, void* dir_config, int on) noexcept {
+  return read_directive(cmd, dir_config, [&](const Line& line) { return read_flag(line, on != 0); });
+}
+
+}  // namespace cxxproxy::httpd

@@ -1,0 +1,89 @@
+#include "httpd/proxy_sections.h"
+
+#include <string>
+#include <vector>
+
+#include "base/ascii.h"
+#include "config/statements.h"
+#include "httpd/config_hooks.h"
+#include "httpd/guard.h"
+#include "httpd/httpd_api.h"
+
+namespace cxxproxy::httpd {
+namespace {
+
+// scheme://host compares without case, the path exactly.
+bool starts_with_url(std::string_view url, std::string_view prefix) noexcept {
+  if (url.size() < prefix.size()) return false;
+  const std::size_t scheme = prefix.find("://");
+  const std::size_t host_end = scheme == std::string_view::npos ? 0 : std::min(prefix.find('/', scheme + 3), prefix.size());
+  return base::istarts_with(url, prefix.substr(0, host_end)) && url.substr(0, prefix.size()).substr(host_end) == prefix.substr(host_end);
+}
+
+bool section_matches(const config::ProxySection& section, const char* url) noexcept {
+  if (section.wildcard) return apr_fnmatch(section.pattern.c_str(), url, 0) == APR_SUCCESS;
+  return starts_with_url(url, section.pattern);
+}
+
+// Restores what a section changes in cmd_parms while its inside is read.
+class SectionScope {
+ public:
+  SectionScope(cmd_parms* cmd, char* path) noexcept : cmd_(cmd), path_(cmd->path), override_(cmd->override) {
+    cmd->path = path;
+    cmd->override = OR_ALL | ACCESS_CONF | PROXY_CONF;
+  }
+  ~SectionScope() {
+    cmd_->path = path_;
+    cmd_->override = override_;
+  }
+  SectionScope(const SectionScope&) = delete;
+  SectionScope& operator=(const SectionScope&) = delete;
+
+ private:
+  cmd_parms* cmd_;
+  char* path_;
+  int override_;
+};
+
+}  // namespace
+
+const char* open_proxy_section(cmd_parms* cmd, const char* arguments) {
+  if (const char* wrong = ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT)) return wrong;
+  const char* end = ap_strrchr_c(arguments, '>');
+  if (end == nullptr) return apr_pstrcat(cmd->pool, cmd->cmd->name, "> directive missing closing '>'", nullptr);
+  const char* inside = apr_pstrmemdup(cmd->pool, arguments, static_cast<apr_size_t>(end - arguments));
+
+  std::vector<std::string_view> words;
+  while (*inside != '\0') words.emplace_back(ap_getword_conf(cmd->pool, &inside));
+  const std::string directive = std::string(cmd->cmd->name) + '>';
+  const config::Statement said{directive, {cmd->directive->filename, static_cast<unsigned>(cmd->directive->line_num)}};
+  config::VhostConfig& server = vhost_config(cmd->server);
+  if (const auto wrong = config::say_section(server, said, words)) return apr_pstrmemdup(cmd->pool, wrong->data(), wrong->size());
+
+  // ap_getword_conf's words end in NUL, which cmd->path needs.
+  char* pattern = apr_pstrmemdup(cmd->pool, words.front().data(), words.front().size());
+  const SectionScope scope(cmd, pattern);
+  ap_conf_vector_t* directives = ap_create_per_dir_config(cmd->pool);
+  auto* ours = static_cast<config::LocationConfig*>(ap_set_config_vectors(cmd->server, directives, pattern, &cxxproxy_module, cmd->pool));
+  ours->section_url = pattern;
+  if (const char* wrong = ap_walk_config(cmd->directive->first_child, cmd, directives)) return wrong;
+  server.own->sections.push_back({pattern, config::is_wildcard(pattern), directives, said.where});
+  return nullptr;
+}
+
+int walk_proxy_sections(request_rec* r, std::string_view backend_url) noexcept {
+  return guard("proxy sections", HTTP_INTERNAL_SERVER_ERROR, [&] {
+    const char* url = apr_pstrmemdup(r->pool, backend_url.data(), backend_url.size());
+    ap_conf_vector_t* merged = r->per_dir_config;
+    for (const config::Declarations* lists : vhost_config(r->server).layers()) {
+      for (const config::ProxySection& section : lists->sections) {
+        if (!section_matches(section, url)) continue;
+        merged = ap_merge_per_dir_configs(r->pool, merged, static_cast<ap_conf_vector_t*>(section.directives));
+      }
+    }
+    r->per_dir_config = merged;
+    return kOk;
+  });
+}
+
+}  // namespace cxxproxy::httpd
