@@ -121,13 +121,13 @@ std::string take_authority(std::string_view authority, Url& url) {
   } else {
     end = std::min(authority.find(':'), authority.size());
     const std::string_view host = authority.substr(0, end);
+    if (end < authority.size() && authority.find(':', end + 1) != std::string_view::npos) {
+      return "the authority has more than one ':' (an IPv6 address is written in brackets)";
+    }
     if (host.empty()) return "the host name is missing";
     if (host.size() > 253) return "the host name is longer than 253 characters";
     if (!std::ranges::all_of(host, is_host_char)) {
       return "the host name may hold letters, digits, '-', '.' and '_' only";
-    }
-    if (authority.find(':', end + 1) != std::string_view::npos && end < authority.size()) {
-      return "the authority has more than one ':' (an IPv6 address is written in brackets)";
     }
     url.host = lower(host);
   }
