@@ -48,8 +48,8 @@ TSAN := $(O)/tsan
 CLANG := $(O)/clang
 FUZZ := $(O)/fuzz
 
-$(eval $(call variant,cxx,$(PLAIN),$$(CXX),$$(PLAIN_FLAGS)))
-$(eval $(call variant,asan,$(ASAN),$$(CXX),$$(ASAN_FLAGS)))
+$(eval $(call variant,cxx,$(PLAIN),$$(CXX),$$(PLAIN_FLAGS) $$(GXX_FLAGS)))
+$(eval $(call variant,asan,$(ASAN),$$(CXX),$$(ASAN_FLAGS) $$(GXX_FLAGS)))
 $(eval $(call variant,tsan,$(TSAN),$$(CLANGXX),$$(TSAN_FLAGS)))
 $(eval $(call variant,clang,$(CLANG),$$(CLANGXX),$$(PLAIN_FLAGS)))
 $(eval $(call variant,fuzz,$(FUZZ),$$(CLANGXX),$$(FUZZ_FLAGS)))

@@ -20,5 +20,5 @@ if ! dpkg-buildpackage -b -us -uc >"$deb/build.log" 2>&1; then
   exit 1
 fi
 cd "$deb"
-lintian --allow-root --fail-on error,warning --suppress-tags bad-distribution-in-changes-file ./*.changes
+lintian --allow-root --fail-on error,warning ./*.changes
 echo "$1/deb/$(basename ./libapache2-mod-cxxproxy_*.deb)"
