@@ -131,8 +131,8 @@ Problem apply_parameters(const Statement& said, ParameterSet& into, Place place,
     const ParameterRow* row = find_parameter(key, place);
     if (row == nullptr && rule_allowed) row = find_parameter(key, Place::Rule);
     if (row != nullptr && !row->is_supported()) return std::string(said.directive) + ": " + not_supported_yet(word);
-    if (equals == std::string_view::npos) return problem(said, word, "not of the form key=value");
     if (row == nullptr) return problem(said, word, why_unknown(key, place, rule_allowed));
+    if (equals == std::string_view::npos) return problem(said, word, "not of the form key=value");
     const auto value = parse_value(*row, word.substr(equals + 1));
     if (!value) return problem(said, word, value.error());
     // One setting behind two names, so that the later word wins.
