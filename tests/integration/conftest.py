@@ -96,6 +96,7 @@ def certificate(tmp_path_factory):
                 ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                  "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=proxy.test",
                  "-addext", "subjectAltName=DNS:proxy.test,IP:127.0.0.1",
+                 "-addext", "basicConstraints=critical,CA:FALSE",
                  "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)
         return files
     return make

@@ -175,7 +175,6 @@ def test_kill_one_flask_under_load_loses_no_request(make, mpm):
     server = make.httpd(pool(*[f"{b.url} retry=1" for b in backends]), mpm=mpm, processes=16 if mpm ==
                         "prefork" else 2)
     server.allow_log()
-    lost_ok = 0 if settings.OWN else None
     with Load(server.port, clients=8) as load:
         load.wait_more(100)
         backends[0].kill()
@@ -184,10 +183,15 @@ def test_kill_one_flask_under_load_loses_no_request(make, mpm):
         backends[0].start()
         until(lambda: b"Hello" in load.bodies[before:], "the restarted member gets traffic")
         load.wait_more(100)
-    if lost_ok is None:  # mod_proxy answers 502 for what was under way
-        assert all(failure[0] == 502 for failure in load.failures), load.failures
-    else:
-        assert load.failures == [] and load.reconnects == 0
+    # Flask sends head and body in two writes. Killed between them it leaves a begun answer that
+    # nobody can take back: the client sees it cut. At most one of these for each client.
+    cut = [f for f in load.failures if f[:2] == (200, True)]
+    lost = [f for f in load.failures if f not in cut]
+    assert len(cut) <= 8, load.failures
+    if settings.OWN:
+        assert lost == [] and load.reconnects == 0
+    else:  # mod_proxy answers 502 for what was under way
+        assert all(f[0] == 502 for f in lost), lost
     last = load.bodies[-100:]
     assert 30 <= last.count(b"Hello") <= 70
 

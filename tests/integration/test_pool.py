@@ -241,13 +241,13 @@ def test_a_client_that_goes_away_does_not_poison_the_pool(server_for):
     go = threading.Event()
 
     def script(connection):
-        asked = connection.read_request()
-        if asked.target == "/gone":
-            connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n" + b"x" * 100_000)
-            connection.wait(go)
-            connection.send(b"y" * 19_900_000)
-        else:
-            connection.send(answer(b"fine"))
+        while True:
+            if connection.read_request().target == "/gone":
+                connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n" + b"x" * 100_000)
+                connection.wait(go)
+                connection.send(b"y" * 19_900_000)
+            else:
+                connection.send(answer(b"fine"))
     server, _ = server_for(script)
     server.allow_log()
     client = Client(server.port)

@@ -11,7 +11,7 @@ class Load:
 
     A client that meets a closed connection before the first byte of an answer repeats a GET on a
     fresh one when the connection had been used before, as browsers do: httpd may close an idle
-    connection at any time. Everything else is a failure.
+    connection at any time. Everything else is a failure: a text, or (status, truncated, body).
     """
 
     def __init__(self, port, clients=8, target="/", method="GET", body=None, host="proxy.test"):
@@ -79,7 +79,7 @@ class Load:
                 if answer.status == 200 and not answer.truncated:
                     self.bodies.append(answer.body)
                 else:
-                    self.failures.append((answer.status, answer.body))
+                    self.failures.append((answer.status, answer.truncated, answer.body))
             used = True
             if answer.fields.get("Connection", "").lower() == "close":
                 client.close()
