@@ -89,6 +89,7 @@ bool Balancer::is_failed(std::size_t index) const noexcept {
 MemberSet Balancer::usable(const MemberSet& tried, Failed failed) const noexcept {
   MemberSet found;
   std::size_t missing = 0;
+  bool reserves = false;
   const auto can_serve = [&](std::size_t i, std::uint32_t status) {
     return (status & kNotOffered) == 0 && !tried.contains(i) && (failed == Failed::Forgiven || !is_failed(i));
   };
@@ -97,13 +98,17 @@ MemberSet Balancer::usable(const MemberSet& tried, Failed failed) const noexcept
   };
   for (std::size_t i = 0; i < members_.size(); ++i) {
     const std::uint32_t status = status_of(i);
-    if (is_reserve(status)) continue;
+    if (is_reserve(status)) {
+      reserves = true;
+      continue;
+    }
     if (can_serve(i, status)) {
       found.insert(i);
     } else {
       ++missing;
     }
   }
+  if (!reserves) return found;
   for (std::size_t i = 0; i < members_.size() && missing > 0; ++i) {
     const std::uint32_t status = status_of(i);
     if (!has(status, StatusFlag::HotSpare) || !can_serve(i, status)) continue;

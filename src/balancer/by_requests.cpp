@@ -112,7 +112,7 @@ void ByRequests::build(Order& order, const MemberSet& usable) {
   const std::uint64_t period = collect(usable);
   assert(!scratch_.empty());
   order.reserve(turn_capacity_, weights_.size());
-  if (!fits_table(period, scratch_.size())) {
+  if (!fits_table(period, different_weights(scratch_))) {
     order.assign_stride(scratch_, period);
     return;
   }

@@ -20,17 +20,52 @@ std::uint64_t reduce_weights(std::span<WeightedMember> members) noexcept {
   return period;
 }
 
+std::size_t different_weights(std::span<const WeightedMember> members) {
+  std::vector<std::uint32_t> weights;
+  weights.reserve(members.size());
+  for (const WeightedMember& member : members) weights.push_back(member.weight);
+  std::sort(weights.begin(), weights.end());
+  return static_cast<std::size_t>(std::unique(weights.begin(), weights.end()) - weights.begin());
+}
+
+namespace {
+
+// Members of one weight: a member's credit is turns x weight - wins x W, so the next one of them is
+// the one with the fewest wins that is first in the file.
+struct Peers {
+  std::int64_t weight;
+  std::int64_t credit;  // of the next one
+  std::size_t begin;    // in the list that is sorted by weight
+  std::size_t size;
+  std::size_t next;
+};
+
+}  // namespace
+
 void fill_period(std::span<const WeightedMember> members, std::span<std::uint16_t> turns) {
   const auto period = static_cast<std::int64_t>(turns.size());
-  std::vector<std::int64_t> credit(members.size(), 0);
+  std::vector<WeightedMember> sorted(members.begin(), members.end());
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const WeightedMember& a, const WeightedMember& b) { return a.weight < b.weight; });
+  std::vector<Peers> groups;
+  for (std::size_t i = 0; i < sorted.size(); ++i) {
+    if (i == 0 || sorted[i].weight != sorted[i - 1].weight) groups.push_back({sorted[i].weight, 0, i, 0, 0});
+    ++groups.back().size;
+  }
+  const auto next_of = [&](const Peers& peers) { return sorted[peers.begin + peers.next].index; };
   for (std::uint16_t& turn : turns) {
-    std::size_t winner = 0;
-    for (std::size_t i = 0; i < members.size(); ++i) {
-      credit[i] += members[i].weight;
-      if (credit[i] > credit[winner]) winner = i;
+    Peers* winner = nullptr;
+    for (Peers& peers : groups) {
+      peers.credit += peers.weight;
+      const bool wins = winner == nullptr || peers.credit > winner->credit ||
+                        (peers.credit == winner->credit && next_of(peers) < next_of(*winner));
+      if (wins) winner = &peers;
     }
-    credit[winner] -= period;
-    turn = members[winner].index;
+    turn = next_of(*winner);
+    if (++winner->next == winner->size) {
+      winner->next = 0;
+      winner->credit -= period;  // all of them have won once more
+    }
   }
 }
 

@@ -121,7 +121,7 @@ TEST_CASE("4 processes x 16 threads, 40,000 picks: worst deviation 0", "[balance
 }
 
 TEST_CASE("members fail and return under load of all processes: nothing is lost or doubled", "[balancer][processes]") {
-  constexpr std::uint64_t kPicks = 40'000;
+  constexpr std::uint64_t kPicks = 200'000;
   config::BalancerSpec spec = make_spec({100, 200, 500, 100, 300});
   spec.members[4].status = bit(config::StatusFlag::Disabled);
   for (config::MemberSpec& member : spec.members) member.retry = 2ms;

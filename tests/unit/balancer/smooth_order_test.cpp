@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <numeric>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,10 @@ std::uint64_t period_of(const std::vector<std::uint32_t>& weights) {
   return reduce_weights(members);
 }
 
+bool has_table(const std::vector<std::uint32_t>& weights) {
+  return fits_table(period_of(weights), std::set<std::uint32_t>(weights.begin(), weights.end()).size());
+}
+
 // Greatest distance, in turns, of any member's count from its share at any moment of `turns` turns.
 double worst_deviation(const Order& order, const std::vector<std::uint32_t>& weights, std::uint64_t turns) {
   const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
@@ -56,7 +61,7 @@ double worst_deviation(const Order& order, const std::vector<std::uint32_t>& wei
 
 void same_as_naive(const std::vector<std::uint32_t>& weights) {
   const std::uint64_t period = period_of(weights);
-  REQUIRE(fits_table(period, weights.size()));
+  REQUIRE(has_table(weights));
   ByRequests policy(weights);
   const Order* order = policy.order_for(all_of(weights.size()));
   NaiveRoundRobin naive(weights);
@@ -88,11 +93,21 @@ TEST_CASE("the order is the one of credits and payments, for any weights", "[bal
   same_as_naive({9999, 10000});
   same_as_naive({333, 333, 334});
   same_as_naive({125, 250, 375, 1050, 9900});
+  same_as_naive({9973, 9967, 9949, 9941, 9931});
   same_as_naive(std::vector<std::uint32_t>(200, 700));
+  std::vector<std::uint32_t> rising;
+  for (std::uint32_t weight = 1; weight <= 60; ++weight) rising.push_back(100 * weight);
+  same_as_naive(rising);
   same_as_naive(std::vector<std::uint32_t>(1024, 100));
   std::mt19937 random(20);
+  for (int round = 0; round < 40; ++round) {  // many members, few different weights: peers and ties
+    std::vector<std::uint32_t> weights(2 + below(random, 60));
+    for (std::uint32_t& weight : weights) weight = 50 * (2 + below(random, 4));
+    CAPTURE(weights);
+    same_as_naive(weights);
+  }
   for (int round = 0; round < 40; ++round) {
-    std::vector<std::uint32_t> weights(1 + random() % 6);
+    std::vector<std::uint32_t> weights(1 + random() % 5);
     for (std::uint32_t& weight : weights) weight = round % 2 == 0 ? 100 * (1 + below(random, 100)) : 100 + below(random, 9901);
     CAPTURE(weights);
     same_as_naive(weights);
@@ -146,12 +161,12 @@ TEST_CASE("a stride is coprime to its period", "[balancer]") {
 
 TEST_CASE("a stride order is exact over its period and even at every moment", "[balancer]") {
   std::mt19937 random(11);
-  for (int round = 0; round < 12; ++round) {
+  for (int round = 0; round < 5; ++round) {
     std::vector<std::uint32_t> weights;
     do {
       weights.assign(8 + random() % 120, 0);
       for (std::uint32_t& weight : weights) weight = 100 + below(random, 9901);
-    } while (fits_table(period_of(weights), weights.size()));
+    } while (has_table(weights));
     const std::uint64_t period = period_of(weights);
     CAPTURE(weights.size(), period);
     ByRequests policy(weights);
@@ -172,7 +187,7 @@ TEST_CASE("the longest period that a configuration can ask for", "[balancer]") {
   weights[17] = 9999;
   ByRequests policy(weights);
   const Order* order = policy.order_for(all_of(weights.size()));
-  CHECK(worst_deviation(*order, weights, 2'000'000) <= kMaxStrideDeviation);
+  CHECK(worst_deviation(*order, weights, 1'000'000) <= kMaxStrideDeviation);
   CHECK(order->at(~std::uint64_t{0}).value() < 1024);
 }
 
