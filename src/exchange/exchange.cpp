@@ -247,18 +247,19 @@ Exchange::Flow Exchange::run(unsigned& needs) {
   return flow;
 }
 
+// One piece of the request a time: between two pieces the caller looks for an early answer.
 Exchange::Flow Exchange::send(unsigned& needs) {
+  if (!queue_more_body(needs)) return state_ == State::Running ? Flow::Waiting : Flow::Progress;
   Flow flow = Flow::Waiting;
-  for (;;) {
-    if (!queue_more_body(needs)) return state_ == State::Running ? flow : Flow::Progress;
-    if (queue_at_ == queue_.size()) {
-      if (end_queued_ || plan_.body == BodyKind::None) sending_ = false;
-      return sending_ ? flow : Flow::Progress;
-    }
+  while (sending_ && queue_at_ < queue_.size()) {
     if (write_queue(needs) == Flow::Waiting) return flow;
     flow = Flow::Progress;
-    if (!sending_) return flow;
   }
+  if (sending_ && queue_at_ == queue_.size() && (end_queued_ || plan_.body == BodyKind::None)) {
+    sending_ = false;
+    flow = Flow::Progress;
+  }
+  return flow;
 }
 
 // Puts what is at hand behind the queue: the kept bytes, the end, or one more piece from the client.
@@ -277,7 +278,7 @@ bool Exchange::queue_more_body(unsigned& needs) {
       queue_frame({&part, 1}, kept_.size());
     }
     if (body_complete_) queue_body_end();
-    return true;
+    if (end_queued_ || !kept_.empty()) return true;
   }
   if (queue_at_ < queue_.size()) return true;
   const BodyPart part = downstream_.read_body(kBodyBuffer);

@@ -24,7 +24,7 @@ namespace cxxproxy::upstream {
 struct PoolLimits {
   unsigned max = 0;  // connections in use at once, 0 = no limit
   bool reuse = true;
-  std::optional<base::Duration> ttl;  // idle connections older than this are closed instead of used
+  std::optional<base::Duration> ttl{};  // idle connections older than this are closed instead of used
 };
 
 struct Connection {

@@ -1,0 +1,559 @@
+#include <catch2/catch.hpp>
+
+#include <array>
+
+#include "../../support/scripted_downstream.h"
+#include "../../support/scripted_upstream.h"
+#include "exchange/exchange.h"
+
+using namespace cxxproxy;
+using namespace std::chrono_literals;
+using base::ProxyErrc;
+using exchange::AttemptEnd;
+using exchange::BodyKind;
+using test::bytes;
+
+namespace {
+
+const std::string kOk = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+
+config::MemberSpec spec(const std::string& name, std::uint32_t id) {
+  config::MemberSpec member;
+  member.url.scheme = "http";
+  member.url.host = "backend.test";
+  member.url.port = static_cast<std::uint16_t>(8000 + id);
+  member.name = name;
+  member.key = name;
+  member.member_id = id;
+  return member;
+}
+
+struct World {
+  base::ManualClock clock;
+  test::ScriptedResolver resolver;
+  test::ScriptedConnector connector;
+  test::ScriptedDownstream client;
+  config::BalancerSpec group;
+  std::vector<std::unique_ptr<upstream::MemberUpstream>> members;
+  std::vector<upstream::MemberUpstream*> pointers;
+  balancer::BalancerSlot balancer_slot{};
+  std::array<balancer::MemberSlot, 4> slots{};
+  std::unique_ptr<balancer::Balancer> picker;
+  std::unique_ptr<exchange::Exchange> exchange;
+
+  explicit World(unsigned count = 1, bool balanced = false) {
+    group.name = "c";
+    group.key = "c";
+    for (unsigned i = 0; i < count; ++i) group.members.push_back(spec(std::string(1, static_cast<char>('a' + i)), i));
+    std::vector<balancer::MemberSlot*> slot_pointers;
+    balancer::start_balancer(balancer_slot, group);
+    for (unsigned i = 0; i < count; ++i) {
+      balancer::start_member(slots[i], group.members[i], clock.now());
+      slot_pointers.push_back(&slots[i]);
+      members.push_back(std::make_unique<upstream::MemberUpstream>(group.members[i], resolver));
+      pointers.push_back(members.back().get());
+    }
+    if (balanced) picker = std::make_unique<balancer::Balancer>(group, balancer_slot, slot_pointers);
+    client.request.idempotent = true;
+  }
+
+  exchange::Step step() {
+    if (!exchange) {
+      exchange = std::make_unique<exchange::Exchange>(
+          exchange::Destination{picker.get(), pointers}, client,
+          exchange::Services{.clock = clock, .connector = connector, .default_timeout = 60s, .may_wait = false});
+    }
+    return exchange->step();
+  }
+
+  // Runs to the end; time passes only when the exchange waits.
+  void run() {
+    for (unsigned turns = 0; turns < 10000; ++turns) {
+      const auto now = step();
+      if (now.done) return;
+      clock.advance(std::chrono::duration_cast<base::Duration>(10s));
+    }
+    FAIL("the exchange never ended");
+  }
+
+  // A kept connection that has answered once, with this script for what follows.
+  std::shared_ptr<test::Script> keep_one(test::Script next) {
+    auto script = std::make_shared<test::Script>(std::move(next));
+    auto lease = members[0]->pool.acquire(clock.now(), true);
+    lease.attach(std::make_unique<test::ScriptedStream>(script));
+    lease.keep(clock.now());
+    return script;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a plain GET, and the connection is kept", "[exchange]") {
+  World world;
+  const auto script = world.connector.add({.reads = {bytes(kOk)}});
+  world.run();
+  CHECK(world.client.status == 200);
+  CHECK(world.client.body == "hello");
+  CHECK(world.client.finished);
+  CHECK(script->received == "REQ a\r\n\r\n");
+  CHECK(world.members[0]->pool.idle() == 1);
+  CHECK(world.client.passes == 1);  // head, body and end go to httpd at once
+  CHECK(world.client.reports.empty());
+}
+
+TEST_CASE("the answer may come in any pieces", "[exchange]") {
+  const std::string answer = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n5\r\ndefgh\r\n0\r\n\r\n";
+  for (std::size_t piece = 1; piece <= answer.size(); ++piece) {
+    World world;
+    test::Script script;
+    for (std::size_t at = 0; at < answer.size(); at += piece) script.reads.push_back(bytes(answer.substr(at, piece)));
+    world.connector.add(script);
+    world.run();
+    CAPTURE(piece);
+    CHECK(world.client.interims == std::vector<int>{103});
+    CHECK(world.client.body == "abcdefgh");
+    CHECK(world.client.finished);
+    CHECK(world.members[0]->pool.idle() == 1);
+  }
+}
+
+TEST_CASE("what was passed is flushed before waiting for more", "[exchange]") {
+  World world;
+  world.connector.add({.reads = {bytes("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc"), test::would_block(), test::would_block(), bytes("def")}});
+  const auto step = world.step();
+  CHECK_FALSE(step.done);
+  CHECK(step.needs == exchange::kUpstreamReadable);
+  CHECK(world.client.body == "abc");
+  CHECK(world.client.flushes == 1);
+  world.run();
+  CHECK(world.client.body == "abcdef");
+}
+
+TEST_CASE("connections that are not provably clean are closed", "[exchange]") {
+  const auto [name, answer] = GENERATE(table<std::string, std::string>({
+      {"bytes behind the body", kOk + "HTTP/1.1 200 OK\r\n"},
+      {"Connection: close", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello"},
+      {"HTTP/1.0", "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello"},
+      {"length and coding", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"},
+      {"bytes behind an empty body", "HTTP/1.1 204 No Content\r\n\r\nX"},
+  }));
+  World world;
+  const auto script = world.connector.add({.reads = {bytes(answer)}});
+  world.run();
+  CAPTURE(name);
+  CHECK(world.client.finished);
+  CHECK(world.members[0]->pool.idle() == 0);
+  CHECK(world.members[0]->pool.in_use() == 0);
+  CHECK(script->destroyed);
+}
+
+TEST_CASE("a body that ends with the connection", "[exchange]") {
+  World world;
+  world.connector.add({.reads = {bytes("HTTP/1.1 200 OK\r\n\r\nall of it"), test::eof()}});
+  world.run();
+  CHECK(world.client.body == "all of it");
+  CHECK(world.client.finished);
+  CHECK(world.members[0]->pool.idle() == 0);
+}
+
+TEST_CASE("HEAD has no body whatever it announces", "[exchange]") {
+  World world;
+  world.client.request.head_request = true;
+  world.connector.add({.reads = {bytes("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n")}});
+  world.run();
+  CHECK(world.client.finished);
+  CHECK(world.members[0]->pool.idle() == 1);
+}
+
+TEST_CASE("a truncated answer is cut visibly", "[exchange]") {
+  const auto [answer, errc] = GENERATE(table<std::string, ProxyErrc>({
+      {"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello", ProxyErrc::BodyTruncated},
+      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", ProxyErrc::BodyTruncated},
+      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloXX", ProxyErrc::BadChunk},
+  }));
+  World world;
+  world.connector.add({.reads = {bytes(answer), test::eof()}});
+  world.run();
+  CHECK(world.client.was_cut);
+  CHECK_FALSE(world.client.finished);
+  CHECK(world.client.body == "hello");
+  CHECK(world.exchange->failure().code == errc);
+  CHECK(world.exchange->answer_started());
+  CHECK(world.members[0]->pool.idle() == 0);
+  CHECK(world.client.reports.size() == 1);
+}
+
+TEST_CASE("failures before the answer have their status", "[exchange]") {
+  struct Row {
+    std::string name;
+    std::deque<test::Action> reads;
+    ProxyErrc errc;
+    int status;
+  };
+  const auto row = GENERATE(values<Row>({
+      {"closed", {test::eof()}, ProxyErrc::ClosedBeforeHead, 502},
+      {"reset", {test::fail(ECONNRESET)}, ProxyErrc::ResetBeforeHead, 502},
+      {"half a head", {bytes("HTTP/1.1 200 OK\r\nA: b"), test::eof()}, ProxyErrc::HeadIncomplete, 502},
+      {"garbage", {bytes("SSH-2.0-OpenSSH\r\n")}, ProxyErrc::BadStatusLine, 502},
+      {"bad field", {bytes("HTTP/1.1 200 OK\r\nA b: c\r\n\r\n")}, ProxyErrc::BadField, 502},
+      {"unasked 101", {bytes("HTTP/1.1 101 Switching Protocols\r\n\r\n")}, ProxyErrc::UnexpectedSwitch, 502},
+      {"two lengths", {bytes("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n")}, ProxyErrc::BadFraming, 502},
+      {"silence", {}, ProxyErrc::HeadTimeout, 504},
+      {"half a head, then silence", {bytes("HTTP/1.1 200")}, ProxyErrc::HeadTimeout, 504},
+  }));
+  World world;
+  world.connector.add({.reads = row.reads});
+  world.run();
+  CAPTURE(row.name);
+  CHECK(world.exchange->failure().code == row.errc);
+  CHECK(base::status_for(world.exchange->failure()) == row.status);
+  CHECK_FALSE(world.exchange->answer_started());
+  REQUIRE(world.client.reports.size() == 1);
+  CHECK(world.client.reports[0].end == AttemptEnd::GaveUp);
+  CHECK(world.members[0]->pool.in_use() == 0);
+  CHECK(world.members[0]->pool.idle() == 0);
+}
+
+TEST_CASE("too many interim responses", "[exchange]") {
+  World world;
+  test::Script script;
+  for (int i = 0; i < 11; ++i) script.reads.push_back(bytes("HTTP/1.1 102 Processing\r\n\r\n"));
+  script.reads.push_back(bytes(kOk));
+  world.connector.add(script);
+  world.run();
+  CHECK(world.exchange->failure().code == ProxyErrc::TooManyInterim);
+}
+
+TEST_CASE("a stale kept connection is replaced without notice", "[exchange]") {
+  const auto action = GENERATE(values<test::Action>({test::eof(), test::fail(ECONNRESET)}));
+  World world;
+  world.keep_one({.reads = {action}});
+  const auto fresh = world.connector.add({.reads = {bytes(kOk)}});
+  world.run();
+  CHECK(world.client.status == 200);
+  CHECK(world.client.finished);
+  REQUIRE(world.client.reports.size() == 1);
+  CHECK(world.client.reports[0].end == AttemptEnd::Replay);
+  CHECK(world.client.reports[0].reused);
+  CHECK(fresh->received == "REQ a\r\n\r\n");
+}
+
+TEST_CASE("a replay happens once", "[exchange]") {
+  World world;
+  world.keep_one({.reads = {test::eof()}});
+  world.connector.add({.reads = {test::eof()}});
+  world.run();
+  CHECK(world.exchange->failure().code == ProxyErrc::ClosedBeforeHead);
+  CHECK(world.connector.connects == 1);
+  CHECK(world.client.reports.size() == 2);
+}
+
+TEST_CASE("a request that may not be repeated is never sent twice", "[exchange]") {
+  World world(2, true);
+  world.client.request.idempotent = false;
+  const auto first = world.keep_one({.reads = {test::eof()}});
+  world.connector.add({.reads = {bytes(kOk)}});
+  world.run();
+  CHECK(first->received == "REQ a\r\n\r\n");
+  CHECK(world.connector.connects == 0);
+  CHECK(world.exchange->failure().code == ProxyErrc::ClosedBeforeHead);
+}
+
+TEST_CASE("a POST is not sent into a connection that is closed already", "[exchange]") {
+  World world;
+  world.client.request.idempotent = false;
+  const auto stale = world.keep_one({.closed_by_peer = true});
+  world.connector.add({.reads = {bytes(kOk)}});
+  world.run();
+  CHECK(stale->received.empty());
+  CHECK(world.client.status == 200);
+}
+
+TEST_CASE("a POST of which nothing was sent may go elsewhere", "[exchange]") {
+  World world;
+  world.client.request.idempotent = false;
+  world.client.request.body = BodyKind::Length;
+  world.client.request.length = 4;
+  world.client.add_body("body");
+  world.keep_one({.reads = {test::fail(ECONNRESET)}, .writes = {test::fail(EPIPE)}});
+  const auto fresh = world.connector.add({.reads = {bytes(kOk)}});
+  world.run();
+  CHECK(world.client.status == 200);
+  CHECK(fresh->received == "REQ a CL=4\r\n\r\nbody");
+}
+
+TEST_CASE("a refused connection tries the next member, POST too", "[exchange]") {
+  World world(2, true);
+  world.client.request.idempotent = false;
+  world.client.request.body = BodyKind::Length;
+  world.client.request.length = 4;
+  world.client.add_body("body");
+  world.connector.add_refusal();
+  const auto second = world.connector.add({.reads = {bytes(kOk)}});
+  world.run();
+  CHECK(world.client.status == 200);
+  CHECK(world.client.chosen == std::vector<std::string>{"a", "b"});
+  CHECK(second->received == "REQ b CL=4\r\n\r\nbody");
+  REQUIRE(world.client.reports.size() == 1);
+  CHECK(world.client.reports[0].end == AttemptEnd::NextMember);
+  CHECK(world.client.reports[0].marked_failed);
+  CHECK(world.picker->is_failed(0));
+}
+
+TEST_CASE("all members refuse", "[exchange]") {
+  World world(3, true);
+  for (int i = 0; i < 3; ++i) world.connector.add_refusal();
+  world.run();
+  CHECK(world.connector.connects == 3);
+  CHECK(base::status_for(world.exchange->failure()) == 503);
+  CHECK(world.client.chosen == std::vector<std::string>{"a", "b", "c"});
+  CHECK(world.client.reports.back().end == AttemptEnd::GaveUp);
+}
+
+TEST_CASE("a member that accepts and closes is marked and invisible to a GET", "[exchange]") {
+  World world(2, true);
+  world.connector.add({.reads = {test::eof()}});
+  world.connector.add({.reads = {bytes(kOk)}});
+  world.run();
+  CHECK(world.client.status == 200);
+  CHECK(world.picker->is_failed(0));
+}
+
+TEST_CASE("a slow answer moves a GET on but does not blame the member", "[exchange]") {
+  World world(2, true);
+  world.connector.add({});
+  world.connector.add({.reads = {bytes(kOk)}});
+  world.run();
+  CHECK(world.client.status == 200);
+  CHECK_FALSE(world.picker->is_failed(0));
+}
+
+TEST_CASE("a malformed answer is not asked for again", "[exchange]") {
+  World world(2, true);
+  world.connector.add({.reads = {bytes("garbage\r\n\r\n")}});
+  world.run();
+  CHECK(world.connector.connects == 1);
+  CHECK(base::status_for(world.exchange->failure()) == 502);
+}
+
+TEST_CASE("every address of a host is tried", "[exchange]") {
+  World world;
+  world.resolver.addresses = 3;
+  world.connector.add_refusal();
+  world.connector.add({.connects = {test::would_block(), test::fail(EHOSTUNREACH)}});
+  world.connector.add({.reads = {bytes(kOk)}, .connects = {test::would_block()}});
+  world.run();
+  CHECK(world.client.status == 200);
+  CHECK(world.connector.connects == 3);
+}
+
+TEST_CASE("no connection within the connect timeout", "[exchange]") {
+  World world;
+  test::Script never;
+  for (int i = 0; i < 100; ++i) never.connects.push_back(test::would_block());
+  world.connector.add(never);
+  world.group.members[0].connect_timeout = 2s;
+  const auto step = world.step();
+  CHECK(step.needs == exchange::kUpstreamWritable);
+  CHECK(step.deadline == world.clock.now() + 2s);
+  world.run();
+  CHECK(world.exchange->failure().code == ProxyErrc::ConnectTimeout);
+}
+
+TEST_CASE("a name that does not resolve", "[exchange]") {
+  World world;
+  world.resolver.broken = true;
+  world.run();
+  CHECK(world.exchange->failure().code == ProxyErrc::NameNotResolved);
+  CHECK(base::status_for(world.exchange->failure()) == 502);
+}
+
+TEST_CASE("a full pool makes the exchange wait, then 503", "[exchange]") {
+  World world;
+  world.members[0] = std::make_unique<upstream::MemberUpstream>(world.group.members[0], world.resolver);
+  world.group.members[0].max = 1;
+  upstream::MemberUpstream limited(world.group.members[0], world.resolver);
+  world.pointers[0] = &limited;
+  auto held = limited.pool.acquire(world.clock.now(), true);
+  const auto step = world.step();
+  CHECK(step.needs == exchange::kPoolSlot);
+  CHECK(step.pool == &limited.pool);
+  SECTION("freed in time") {
+    held.discard();
+    world.connector.add({.reads = {bytes(kOk)}});
+    world.run();
+    CHECK(world.client.status == 200);
+  }
+  SECTION("never freed") {
+    world.run();
+    CHECK(world.exchange->failure().code == ProxyErrc::PoolExhausted);
+  }
+  world.exchange.reset();
+}
+
+// ---------------------------------------------------------------- request bodies
+
+TEST_CASE("a short chunked body is sent with its length", "[exchange]") {
+  World world;
+  world.client.request.body = BodyKind::Chunked;
+  world.client.add_body("abc");
+  world.client.add_body("def");
+  world.client.end_body();
+  const auto script = world.connector.add({.reads = {bytes(kOk)}});
+  world.run();
+  CHECK(script->received == "REQ a CL=6\r\n\r\nabcdef");
+}
+
+TEST_CASE("a long chunked body stays chunked", "[exchange]") {
+  World world;
+  world.client.request.body = BodyKind::Chunked;
+  world.client.add_body(std::string(20000, 'x'));
+  world.client.end_body();
+  const auto script = world.connector.add({.reads = {test::would_block(), test::would_block(), test::would_block(), bytes(kOk)}});
+  world.run();
+  CHECK(script->received == "REQ a CHUNKED\r\n\r\n4000\r\n" + std::string(16384, 'x') + "\r\ne20\r\n" + std::string(3616, 'x') + "\r\n0\r\n\r\n");
+  CHECK(world.members[0]->pool.idle() == 1);
+}
+
+TEST_CASE("writes may be cut anywhere", "[exchange]") {
+  World world;
+  world.client.request.body = BodyKind::Length;
+  world.client.request.length = 20000;
+  world.client.add_body(std::string(20000, 'x'));
+  test::Script script{.reads = {}};
+  for (int i = 0; i < 3000; ++i) {
+    script.writes.push_back(bytes(std::string(7, '.')));
+    if (i % 10 == 0) script.writes.push_back(test::would_block());
+    if (i % 10 == 0) script.reads.push_back(test::would_block());
+  }
+  for (int i = 0; i < 3000; ++i) script.reads.push_back(test::would_block());
+  script.reads.push_back(bytes(kOk));
+  const auto played = world.connector.add(script);
+  for (unsigned turns = 0; turns < 100000 && !world.step().done; ++turns) world.clock.advance(1ms);
+  CHECK(world.client.status == 200);
+  CHECK(played->received == "REQ a CL=20000\r\n\r\n" + std::string(20000, 'x'));
+}
+
+TEST_CASE("a body shorter or longer than its length never completes at the backend", "[exchange]") {
+  const std::size_t sent = GENERATE(3u, 19999u, 20001u);
+  World world;
+  world.client.request.body = BodyKind::Length;
+  world.client.request.length = sent == 3 ? 4 : 20000;
+  world.client.add_body(std::string(sent, 'x'));
+  world.client.end_body();
+  const auto script = world.connector.add({.reads = {test::would_block(), test::would_block(), test::would_block(), bytes(kOk)}});
+  world.run();
+  CHECK(world.exchange->failure().code == ProxyErrc::ClientBodyIncomplete);
+  CHECK(script->received.size() < 20000 + std::string("REQ a CL=20000\r\n\r\n").size());
+  CHECK(world.members[0]->pool.idle() == 0);
+}
+
+TEST_CASE("a body that breaks closes the backend connection", "[exchange]") {
+  World world;
+  world.client.request.body = BodyKind::Chunked;
+  world.client.add_body(std::string(20000, 'x'));
+  world.client.break_body();
+  const auto script = world.connector.add({.reads = {test::would_block()}});
+  world.run();
+  CHECK(world.exchange->failure().code == ProxyErrc::ClientBodyIncomplete);
+  CHECK(script->destroyed);
+  CHECK(script->received.find("0\r\n\r\n") == std::string::npos);
+}
+
+TEST_CASE("an early answer is relayed during the upload", "[exchange]") {
+  World world;
+  world.client.request.body = BodyKind::Length;
+  world.client.request.length = 1000000;
+  world.client.add_body(std::string(200000, 'x'));
+  for (int i = 0; i < 8; ++i) world.client.stall_body();
+  const auto script = world.connector.add({.reads = {test::would_block(), bytes("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig")}});
+  world.run();
+  CHECK(world.client.status == 413);
+  CHECK(world.client.body == "big");
+  CHECK_FALSE(world.client.request_taken);
+  CHECK(world.members[0]->pool.idle() == 0);
+}
+
+TEST_CASE("an answer that came before the backend closed is found", "[exchange]") {
+  World world;
+  world.client.request.idempotent = false;
+  world.client.request.body = BodyKind::Length;
+  world.client.request.length = 1000000;
+  world.client.add_body(std::string(200000, 'x'));
+  world.connector.add({.reads = {test::would_block(), bytes("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")},
+                       .writes = {bytes(std::string(1000, '.')), test::fail(EPIPE)}});
+  world.run();
+  CHECK(world.client.status == 413);
+}
+
+TEST_CASE("100 Continue is the backend's to give", "[exchange]") {
+  World world;
+  world.client.request.idempotent = false;
+  world.client.request.body = BodyKind::Length;
+  world.client.request.length = 4;
+  world.client.request.expects_continue = true;
+  world.client.add_body("body");
+  SECTION("given") {
+    const auto script = world.connector.add({.reads = {bytes("HTTP/1.1 100 Continue\r\n\r\n"), test::would_block(), bytes(kOk)}});
+    (void)world.step();
+    world.run();
+    CHECK(world.client.interims == std::vector<int>{100});
+    CHECK(script->received == "REQ a CL=4 EXPECT\r\n\r\nbody");
+    CHECK(world.members[0]->pool.idle() == 1);
+  }
+  SECTION("refused: the body is not sent and the connection not kept") {
+    const auto script = world.connector.add({.reads = {bytes("HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n")}});
+    world.run();
+    CHECK(world.client.status == 417);
+    CHECK(script->received == "REQ a CL=4 EXPECT\r\n\r\n");
+    CHECK(world.members[0]->pool.idle() == 0);
+    CHECK_FALSE(world.client.request_taken);
+  }
+  SECTION("silence: the body is sent after a while") {
+    const auto script = world.connector.add({.reads = {test::would_block(), test::would_block(), test::would_block(), test::would_block(), bytes(kOk)}});
+    const auto step = world.step();
+    CHECK(step.deadline == world.clock.now() + exchange::kContinueWait);
+    CHECK(script->received == "REQ a CL=4 EXPECT\r\n\r\n");
+    world.run();
+    CHECK(script->received == "REQ a CL=4 EXPECT\r\n\r\nbody");
+    CHECK(world.client.status == 200);
+  }
+}
+
+TEST_CASE("a PUT is replayed with its body, a long one is not", "[exchange]") {
+  const std::size_t size = GENERATE(100u, 60000u, 70000u);
+  World world;
+  world.client.request.body = BodyKind::Length;
+  world.client.request.length = size;
+  world.client.add_body(std::string(size, 'x'));
+  world.keep_one({.reads = {test::would_block(), test::would_block(), test::eof()}});
+  const auto fresh = world.connector.add({.reads = {test::would_block(), bytes(kOk)}});
+  world.run();
+  CAPTURE(size);
+  if (size <= exchange::kKeptBody) {
+    CHECK(world.client.status == 200);
+    CHECK(fresh->received == "REQ a CL=" + std::to_string(size) + "\r\n\r\n" + std::string(size, 'x'));
+  } else {
+    CHECK(world.exchange->failure().code == ProxyErrc::ClosedBeforeHead);
+    CHECK(fresh->received.empty());
+  }
+}
+
+TEST_CASE("the client goes away", "[exchange]") {
+  World world;
+  SECTION("while waiting for the head") {
+    const auto script = world.connector.add({});
+    CHECK_FALSE(world.step().done);
+    world.exchange->client_gone();
+    CHECK(world.step().done);
+    CHECK(script->destroyed);
+    CHECK(world.exchange->failure().code == ProxyErrc::ClientGone);
+  }
+  SECTION("inside the answer") {
+    world.client.gone = true;
+    const auto script = world.connector.add({.reads = {bytes("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello")}});
+    world.run();
+    CHECK(script->destroyed);
+    CHECK(world.exchange->failure().code == ProxyErrc::ClientGone);
+  }
+}

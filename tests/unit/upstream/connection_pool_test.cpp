@@ -1,0 +1,149 @@
+#include <catch2/catch.hpp>
+
+#include "../../support/scripted_upstream.h"
+#include "upstream/address_book.h"
+#include "upstream/connection_pool.h"
+
+using namespace cxxproxy;
+using namespace std::chrono_literals;
+using upstream::ConnectionPool;
+using upstream::Lease;
+
+namespace {
+struct Fixture {
+  base::ManualClock clock;
+  std::vector<std::shared_ptr<test::Script>> scripts;
+  std::unique_ptr<upstream::ByteStream> stream() {
+    scripts.push_back(std::make_shared<test::Script>());
+    return std::make_unique<test::ScriptedStream>(scripts.back());
+  }
+  Lease opened(ConnectionPool& pool) {
+    Lease lease = pool.acquire(clock.now(), true);
+    lease.attach(stream());
+    return lease;
+  }
+};
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "a lease that is not kept closes its connection", "[upstream]") {
+  ConnectionPool pool({});
+  {
+    Lease lease = opened(pool);
+    CHECK(pool.in_use() == 1);
+  }
+  CHECK(pool.in_use() == 0);
+  CHECK(pool.idle() == 0);
+  CHECK(scripts[0]->destroyed);
+}
+
+TEST_CASE_METHOD(Fixture, "the warmest connection is used first", "[upstream]") {
+  ConnectionPool pool({});
+  Lease a = opened(pool);
+  Lease b = opened(pool);
+  auto* const stream_b = b.stream();
+  a.keep(clock.now());
+  b.keep(clock.now());
+  CHECK(pool.idle() == 2);
+  Lease again = pool.acquire(clock.now(), false);
+  CHECK(again.stream() == stream_b);
+  CHECK(again.reused());
+}
+
+TEST_CASE_METHOD(Fixture, "a fresh slot ignores kept connections", "[upstream]") {
+  ConnectionPool pool({});
+  opened(pool).keep(clock.now());
+  Lease fresh = pool.acquire(clock.now(), true);
+  CHECK(fresh);
+  CHECK(fresh.stream() == nullptr);
+  CHECK_FALSE(fresh.reused());
+  CHECK(pool.idle() == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "never more than max connections at once", "[upstream]") {
+  ConnectionPool pool({.max = 2});
+  Lease a = opened(pool);
+  Lease b = opened(pool);
+  CHECK_FALSE(pool.acquire(clock.now(), false));
+  CHECK_FALSE(pool.wait_for_slot(1ms));
+  a.discard();
+  CHECK(pool.wait_for_slot(1ms));
+  CHECK(pool.acquire(clock.now(), false));
+}
+
+TEST_CASE_METHOD(Fixture, "ttl closes what was idle too long", "[upstream]") {
+  ConnectionPool pool({.ttl = 5s});
+  opened(pool).keep(clock.now());
+  clock.advance(4s);
+  Lease young = pool.acquire(clock.now(), false);
+  CHECK(young.stream() != nullptr);
+  young.keep(clock.now());
+  clock.advance(5s);
+  Lease old = pool.acquire(clock.now(), false);
+  CHECK(old.stream() == nullptr);
+  CHECK(scripts[0]->destroyed);
+}
+
+TEST_CASE_METHOD(Fixture, "without reuse every connection is closed", "[upstream]") {
+  ConnectionPool pool({.reuse = false});
+  opened(pool).keep(clock.now());
+  CHECK(pool.idle() == 0);
+  CHECK(pool.in_use() == 0);
+  CHECK(scripts[0]->destroyed);
+}
+
+TEST_CASE_METHOD(Fixture, "reaping closes what the peer has closed, oldest first", "[upstream]") {
+  ConnectionPool pool({});
+  Lease a = opened(pool);
+  Lease b = opened(pool);
+  a.keep(clock.now());
+  b.keep(clock.now());
+  scripts[0]->closed_by_peer = true;
+  pool.reap(clock.now());
+  CHECK(pool.idle() == 1);
+  CHECK(scripts[0]->destroyed);
+  CHECK_FALSE(scripts[1]->destroyed);
+}
+
+TEST_CASE_METHOD(Fixture, "a moved lease holds one slot, not two", "[upstream]") {
+  ConnectionPool pool({});
+  Lease a = opened(pool);
+  Lease b = std::move(a);
+  CHECK_FALSE(a);  // NOLINT: the state after the move is what is tested
+  CHECK(pool.in_use() == 1);
+  b = Lease{};
+  CHECK(pool.in_use() == 0);
+}
+
+TEST_CASE("addresses are looked up again when they are old", "[upstream]") {
+  base::ManualClock clock;
+  test::ScriptedResolver resolver;
+  upstream::AddressBook book("backend.test", 80, 30s, resolver);
+  std::string error;
+  REQUIRE(book.addresses(clock.now(), error));
+  (void)book.addresses(clock.now() + 29s, error);
+  CHECK(resolver.lookups == 1);
+  (void)book.addresses(clock.now() + 31s, error);
+  CHECK(resolver.lookups == 2);
+}
+
+TEST_CASE("the old addresses stay when the name no longer resolves", "[upstream]") {
+  base::ManualClock clock;
+  test::ScriptedResolver resolver;
+  upstream::AddressBook book("backend.test", 80, 30s, resolver);
+  std::string error;
+  REQUIRE(book.addresses(clock.now(), error));
+  resolver.broken = true;
+  CHECK(book.addresses(clock.now() + 31s, error));
+  CHECK(resolver.lookups == 2);
+  CHECK(book.addresses(clock.now() + 32s, error));
+  CHECK(resolver.lookups == 2);  // not asked again at once
+}
+
+TEST_CASE("a name that never resolved gives its reason", "[upstream]") {
+  base::ManualClock clock;
+  test::ScriptedResolver resolver;
+  upstream::AddressBook book("unknown.test", 80, 30s, resolver);
+  std::string error;
+  CHECK_FALSE(book.addresses(clock.now(), error));
+  CHECK(error == "Name or service not known");
+}
