@@ -123,12 +123,8 @@ bool ChunkedDecoder::take_trailer(char c) noexcept {
         return true;
       }
       return is_text(c) || broken("a control character in a trailer field");
-    case At::TrailerLf:
-      at_ = At::TrailerStart;
-      return c == '\n' || broken("a bare CR in a trailer field");
-    default:
-      at_ = At::End;
-      return c == '\n' || broken("no line feed at the end of the chunked body");
+    case At::TrailerLf: at_ = At::TrailerStart; return c == '\n' || broken("a bare CR in a trailer field");
+    default: at_ = At::End; return c == '\n' || broken("no line feed at the end of the chunked body");
   }
 }
 

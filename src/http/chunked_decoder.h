@@ -21,8 +21,8 @@
 namespace cxxproxy::http {
 
 struct ChunkLimits {
-  std::size_t line = 1024;             // a chunk-size line with its extensions
-  std::size_t trailers = 16 * 1024;    // the whole trailer section
+  std::size_t line = 1024;           // a chunk-size line with its extensions
+  std::size_t trailers = 16 * 1024;  // the whole trailer section
 };
 
 class ChunkedDecoder {

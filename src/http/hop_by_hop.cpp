@@ -8,9 +8,7 @@ namespace {
 using base::iequals;
 
 // Names that Connection must not take away: without them the message means something else.
-bool is_protected(std::string_view name) noexcept {
-  return iequals(name, "Host") || iequals(name, "Content-Length");
-}
+bool is_protected(std::string_view name) noexcept { return iequals(name, "Host") || iequals(name, "Content-Length"); }
 
 }  // namespace
 

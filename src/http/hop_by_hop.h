@@ -3,12 +3,13 @@
 // WHAT    Looks once at the Connection fields of a message and then says for each field whether it
 //         is dropped. The fixed names are dropped whatever Connection says: Connection, Keep-Alive,
 //         HTTP2-Settings, Proxy-Connection, Proxy-Authenticate, Proxy-Authentication-Info,
-//         Proxy-Authorization, TE, Trailer, Transfer-Encoding, Upgrade. Whoever adds fields of its own (X-Forwarded-For ...) adds them after this
-//         filter, so that no Connection token can take them away.
+//         Proxy-Authorization, TE, Trailer, Transfer-Encoding, Upgrade. Whoever adds fields
+//         of its own (X-Forwarded-For ...) adds them after this filter, so that no Connection token
+//         can take them away.
 // SHAPES  Keeps the span it was made from; no allocation. Connection can never remove what frames
 //         or addresses the message: Host, Content-Length.
-// SOURCE  RFC 9110 7.6.1; RFC 9110 11.7 (Proxy-Auth*, which stock mod_proxy lets
-//         through in part); CVE-2022-31813, CVE-2014-0117.
+// SOURCE  RFC 9110 7.6.1, 11.7 (Proxy-Auth*; mod_proxy lets some of them through);
+//         CVE-2022-31813, CVE-2014-0117.
 #pragma once
 
 #include <array>

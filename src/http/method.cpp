@@ -11,9 +11,7 @@ constexpr std::array<Names, 7> kSafe{"GET", "HEAD", "OPTIONS", "TRACE", "PROPFIN
 
 }  // namespace
 
-bool is_safe_method(std::string_view method) noexcept {
-  return std::ranges::find(kSafe, method) != kSafe.end();
-}
+bool is_safe_method(std::string_view method) noexcept { return std::ranges::find(kSafe, method) != kSafe.end(); }
 
 bool is_idempotent_method(std::string_view method) noexcept {
   return is_safe_method(method) || method == "PUT" || method == "DELETE";

@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "base/ascii.h"
+#include "http/clean_text.h"
 #include "http/hop_by_hop.h"
 #include "http/target.h"
 
@@ -60,13 +61,17 @@ class Writer {
   Problem write() {
     Problem problem = check();
     if (problem) return problem;
-    out_.append(head_.method).append(1, ' ').append(head_.target).append(head_.http10 ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n");
+    out_.append(head_.method)
+        .append(1, ' ')
+        .append(head_.target)
+        .append(head_.http10 ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n");
     put("Host", head_.host);
     for (const FieldView& field : head_.fields) {
       problem = copy(field);
       if (problem) return problem;
     }
-    if (head_.expect_continue && !head_.http10 && head_.framing.kind != RequestBody::None) put("Expect", "100-continue");
+    if (head_.expect_continue && !head_.http10 && head_.framing.kind != RequestBody::None)
+      put("Expect", "100-continue");
     for (MergedField& merged : merged_) {
       if (!merged.own.empty() && !merged.written) put(merged.name, merged.own);
     }
@@ -92,7 +97,7 @@ class Writer {
     if (head_.http10 && head_.framing.kind == RequestBody::Chunked) {
       return {ProxyErrc::BadRequestFraming, "HTTP/1.0 has no chunked coding"};
     }
-    const auto bad = [](std::string_view value) { return !base::is_field_value(value); };
+    const auto bad = [](std::string_view value) { return !is_clean_text(value); };
     if (bad(head_.upgrade) || bad(head_.via)) return bad_field("Upgrade or Via holds a control character");
     if (bad(head_.forwarded.client_ip) || bad(head_.forwarded.client_host) || bad(head_.forwarded.server_name) ||
         bad(head_.forwarded.proto)) {
@@ -107,7 +112,7 @@ class Writer {
 
   Problem copy(const FieldView& field) {
     if (!base::is_token(field.name)) return bad_field("a field name is not a token");
-    if (!base::is_field_value(field.value)) return bad_field("a field value holds a control character");
+    if (!is_clean_text(field.value)) return bad_field("a field value holds a control character");
     const Role role = role_of(field.name);
     if (role == Role::Dropped || connection_.drops(field.name)) return {};
     if (role == Role::ForwardedProto && !own(head_.forwarded.proto).empty()) return {};

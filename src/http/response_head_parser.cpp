@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/ascii.h"
+#include "http/clean_text.h"
 
 namespace cxxproxy::http {
 namespace {
@@ -102,7 +103,7 @@ Progress ResponseHeadParser::take_line(std::span<const char> bytes, std::size_t 
   const std::string_view line = view(bytes, physical_, end);
   if (part_ == Part::StatusLine) return take_status_line(line);
   if (line.empty()) return finish(bytes, scanned_);
-  if (!base::is_field_value(line)) return fail(ProxyErrc::BadField, "a field holds a control character");
+  if (!is_clean_text(line)) return fail(ProxyErrc::BadField, "a field holds a control character");
   if (!in_fold_) {
     const Progress progress = take_name(bytes, end);
     if (progress != Progress::NeedMore) return progress;
@@ -113,8 +114,9 @@ Progress ResponseHeadParser::take_line(std::span<const char> bytes, std::size_t 
 
 Progress ResponseHeadParser::take_status_line(std::string_view line) noexcept {
   const auto bad = [this](std::string_view detail) { return fail(ProxyErrc::BadStatusLine, detail); };
-  if (!base::is_field_value(line)) return bad("the status line holds a control character");
-  if (line.size() < kShortestStatusLine || !base::is_digit(line[7])) return bad("the status line is too short or has no version");
+  if (!is_clean_text(line)) return bad("the status line holds a control character");
+  if (line.size() < kShortestStatusLine || !base::is_digit(line[7]))
+    return bad("the status line is too short or has no version");
   if (line[8] != ' ') return bad("no single space between version and status code");
   int status = 0;
   for (const char c : line.substr(9, 3)) {
@@ -122,7 +124,8 @@ Progress ResponseHeadParser::take_status_line(std::string_view line) noexcept {
     status = status * 10 + (c - '0');
   }
   if (status < 100) return bad("the status code is below 100");
-  if (line.size() > kShortestStatusLine && line[kShortestStatusLine] != ' ') return bad("no space behind the status code");
+  if (line.size() > kShortestStatusLine && line[kShortestStatusLine] != ' ')
+    return bad("no space behind the status code");
   const std::string_view reason = base::trim(line.substr(kShortestStatusLine));
   head_.minor_version = line[7] - '0';
   head_.status = status;

@@ -11,7 +11,8 @@ namespace {
 bool ends_segment(char c) noexcept { return c == '/' || c == '?' || c == '#' || c == ';'; }
 
 // What follows the rule's path in the Location's, nothing if the rule does not match.
-std::optional<std::string_view> rest_behind(std::string_view path, std::string_view prefix, Boundary boundary) noexcept {
+std::optional<std::string_view> rest_behind(std::string_view path, std::string_view prefix,
+                                            Boundary boundary) noexcept {
   if (base::istarts_with(path, prefix)) {
     const std::string_view rest = path.substr(prefix.size());
     const bool at_boundary = rest.empty() || prefix.empty() || prefix.back() == '/' || ends_segment(rest.front());

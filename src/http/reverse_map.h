@@ -23,7 +23,7 @@
 namespace cxxproxy::http {
 
 struct ReverseRule {
-  Url real;                // scheme empty: the rule is about path-only values, real.path is the path
+  Url real;  // scheme empty: the rule is about path-only values, real.path is the path
   std::string public_path;
 };
 

@@ -44,9 +44,8 @@ std::string lower(std::string_view text) {
 }
 
 bool is_scheme(std::string_view text) noexcept {
-  return !text.empty() && base::is_alpha(text.front()) && std::ranges::all_of(text, [](char c) {
-    return base::is_alnum(c) || c == '+' || c == '-' || c == '.';
-  });
+  return !text.empty() && base::is_alpha(text.front()) &&
+         std::ranges::all_of(text, [](char c) { return base::is_alnum(c) || c == '+' || c == '-' || c == '.'; });
 }
 
 // Decimal octets "a.b.c.d" without leading zeros.

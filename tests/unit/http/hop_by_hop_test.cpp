@@ -9,14 +9,16 @@ using namespace cxxproxy::http;
 
 TEST_CASE("the fixed connection fields are always dropped", "[hop_by_hop]") {
   const HopByHop none{Fields{}};
-  for (const auto* name : {"Connection", "connection", "KEEP-ALIVE", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization",
-                           "Proxy-Authentication-Info", "TE", "te", "Trailer", "Transfer-Encoding", "Upgrade", "HTTP2-Settings"}) {
+  for (const auto* name :
+       {"Connection", "connection", "KEEP-ALIVE", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization",
+        "Proxy-Authentication-Info", "TE", "te", "Trailer", "Transfer-Encoding", "Upgrade", "HTTP2-Settings"}) {
     CAPTURE(name);
     CHECK(is_hop_by_hop_name(name));
     CHECK(none.drops(name));
   }
-  for (const auto* name : {"", "T", "TEE", "Trailers", "Connections", "Host", "Content-Length", "Cookie", "Authorization", "Proxy",
-                           "Via", "X-Forwarded-For", "Transfer_Encoding", "Upgrade-Insecure-Requests", "Keep-Alives"}) {
+  for (const auto* name :
+       {"", "T", "TEE", "Trailers", "Connections", "Host", "Content-Length", "Cookie", "Authorization", "Proxy", "Via",
+        "X-Forwarded-For", "Transfer_Encoding", "Upgrade-Insecure-Requests", "Keep-Alives"}) {
     CAPTURE(name);
     CHECK_FALSE(is_hop_by_hop_name(name));
     CHECK_FALSE(none.drops(name));
@@ -24,7 +26,8 @@ TEST_CASE("the fixed connection fields are always dropped", "[hop_by_hop]") {
 }
 
 TEST_CASE("Connection names further fields, over all its lines", "[hop_by_hop]") {
-  const std::vector<FieldView> fields{{"Connection", "X-One , close"}, {"X-One", "1"}, {"connection", ",, x-two;q=1,X-THREE"}};
+  const std::vector<FieldView> fields{
+      {"Connection", "X-One , close"}, {"X-One", "1"}, {"connection", ",, x-two;q=1,X-THREE"}};
   const HopByHop connection{fields};
   CHECK(connection.drops("x-one"));
   CHECK(connection.drops("X-Three"));

@@ -48,15 +48,24 @@ constexpr ForwardedFacts kForwarded{true, "127.0.0.1", "me.test:81", "proxy.test
 }  // namespace
 
 TEST_CASE("the whole head, in mod_proxy's order", "[request_head]") {
-  const List fields{{"X-One", "1"},           {"host", "me.test:81"},
-                    {"User-Agent", "t"},      {"X-Forwarded-For", "1.2.3.4"},
-                    {"X-forwarded-host", "foo"}, {"X-Forwarded-Proto", "gopher"},
-                    {"Z", "2"},               {"TE", "trailers"},
-                    {"Content-Length", "9"},  {"Transfer-Encoding", "chunked"},
-                    {"Keep-Alive", "4"},      {"Upgrade", "h2c"},
-                    {"HTTP2-Settings", "AAA"}, {"Via", "1.1 k"},
-                    {"X-Nom", "3"},           {"Expect", "100-continue"},
-                    {"cookie", "a"},          {"Connection", "close, x-nom"}};
+  const List fields{{"X-One", "1"},
+                    {"host", "me.test:81"},
+                    {"User-Agent", "t"},
+                    {"X-Forwarded-For", "1.2.3.4"},
+                    {"X-forwarded-host", "foo"},
+                    {"X-Forwarded-Proto", "gopher"},
+                    {"Z", "2"},
+                    {"TE", "trailers"},
+                    {"Content-Length", "9"},
+                    {"Transfer-Encoding", "chunked"},
+                    {"Keep-Alive", "4"},
+                    {"Upgrade", "h2c"},
+                    {"HTTP2-Settings", "AAA"},
+                    {"Via", "1.1 k"},
+                    {"X-Nom", "3"},
+                    {"Expect", "100-continue"},
+                    {"cookie", "a"},
+                    {"Connection", "close, x-nom"}};
   RequestHead head = plain();
   head.method = "POST";
   head.target = "/a%20b?x=1";
@@ -113,7 +122,8 @@ TEST_CASE("an upgrade is asked for only when the caller says so", "[request_head
   RequestHead head = plain();
   head.fields = fields;
   head.upgrade = "websocket";
-  CHECK(written(head) == "GET / HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Key: k\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+  CHECK(written(head) ==
+        "GET / HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Key: k\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
 }
 
 TEST_CASE("X-Forwarded fields", "[request_head]") {
@@ -122,31 +132,44 @@ TEST_CASE("X-Forwarded fields", "[request_head]") {
   head.forwarded = kForwarded;
   const std::string end = "Connection: Keep-Alive\r\n\r\n";
   CHECK(written(head) ==
-        "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: me.test:81\r\nX-Forwarded-Server: proxy.test\r\n"
-        "X-Forwarded-Proto: http\r\n" + end);
+        "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: "
+        "me.test:81\r\nX-Forwarded-Server: proxy.test\r\n"
+        "X-Forwarded-Proto: http\r\n" +
+            end);
 
   SECTION("the client's values stay in front, however many fields they are spread over") {
-    const List fields{{"X-Forwarded-For", "1"}, {"A", "b"}, {"x-forwarded-for", ""}, {"X-FORWARDED-FOR", "2, 3"}, {"X-Forwarded-Server", ""}};
+    const List fields{{"X-Forwarded-For", "1"},
+                      {"A", "b"},
+                      {"x-forwarded-for", ""},
+                      {"X-FORWARDED-FOR", "2, 3"},
+                      {"X-Forwarded-Server", ""}};
     head.fields = fields;
-    CHECK(written(head) ==
-          "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 1, 2, 3, 127.0.0.1\r\nA: b\r\nX-Forwarded-Server: proxy.test\r\n"
-          "X-Forwarded-Host: me.test:81\r\nX-Forwarded-Proto: http\r\n" + end);
+    CHECK(
+        written(head) ==
+        "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 1, 2, 3, 127.0.0.1\r\nA: b\r\nX-Forwarded-Server: proxy.test\r\n"
+        "X-Forwarded-Host: me.test:81\r\nX-Forwarded-Proto: http\r\n" +
+            end);
   }
   SECTION("Connection takes away the client's, never ours (CVE-2022-31813)") {
-    const List fields{{"X-Forwarded-For", "6.6.6.6"},
-                      {"Connection", "X-Forwarded-For, X-Forwarded-Host, X-Forwarded-Server, X-Forwarded-Proto, Host, Content-Length"}};
+    const List fields{
+        {"X-Forwarded-For", "6.6.6.6"},
+        {"Connection",
+         "X-Forwarded-For, X-Forwarded-Host, X-Forwarded-Server, X-Forwarded-Proto, Host, Content-Length"}};
     head.fields = fields;
     head.framing = {RequestBody::Length, 3};
     CHECK(written(head) ==
-          "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: me.test:81\r\nX-Forwarded-Server: proxy.test\r\n"
-          "X-Forwarded-Proto: http\r\nContent-Length: 3\r\n" + end);
+          "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: "
+          "me.test:81\r\nX-Forwarded-Server: proxy.test\r\n"
+          "X-Forwarded-Proto: http\r\nContent-Length: 3\r\n" +
+              end);
   }
   SECTION("switched off, the client's pass as they are") {
     head.forwarded.add = false;
     const List fields{{"X-Forwarded-For", "1"}, {"X-Forwarded-Proto", "gopher"}, {"X-Forwarded-For", "2"}};
     head.fields = fields;
     CHECK(written(head) ==
-          "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 1\r\nX-Forwarded-Proto: gopher\r\nX-Forwarded-For: 2\r\n" + end);
+          "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 1\r\nX-Forwarded-Proto: gopher\r\nX-Forwarded-For: 2\r\n" +
+              end);
   }
   SECTION("an unknown fact adds nothing") {
     head.forwarded.client_host = {};
@@ -154,8 +177,10 @@ TEST_CASE("X-Forwarded fields", "[request_head]") {
     const List fields{{"X-Forwarded-Host", "foo"}, {"X-Forwarded-Proto", "gopher"}};
     head.fields = fields;
     CHECK(written(head) ==
-          "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-Host: foo\r\nX-Forwarded-Proto: gopher\r\nX-Forwarded-For: 127.0.0.1\r\n"
-          "X-Forwarded-Server: proxy.test\r\n" + end);
+          "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-Host: foo\r\nX-Forwarded-Proto: gopher\r\nX-Forwarded-For: "
+          "127.0.0.1\r\n"
+          "X-Forwarded-Server: proxy.test\r\n" +
+              end);
   }
 }
 
@@ -171,14 +196,16 @@ TEST_CASE("Via grows by our element", "[request_head]") {
 TEST_CASE("nothing that could split the request is written", "[request_head]") {
   RequestHead head = plain();
   SECTION("method") {
-    for (const std::string method : {"", "GET ", "G ET", "GET\r\n", "GET\tx", "G(T", "GET / HTTP/1.1\r\nX:", "G\xc9T"}) {
+    for (const std::string method :
+         {"", "GET ", "G ET", "GET\r\n", "GET\tx", "G(T", "GET / HTTP/1.1\r\nX:", "G\xc9T"}) {
       CAPTURE(method);
       head.method = method;
       CHECK(refused(head) == ProxyErrc::BadRequestField);
     }
   }
   SECTION("target") {
-    for (const std::string target : {"", "x", "http://h/", "/a b", "/a\r\nHost: x", "/a\n", "/a\t", "/a#b", "/\x7f", "/a HTTP/1.1\r\n\r\nGET /b", "@h"}) {
+    for (const std::string target : {"", "x", "http://h/", "/a b", "/a\r\nHost: x", "/a\n", "/a\t", "/a#b", "/\x7f",
+                                     "/a HTTP/1.1\r\n\r\nGET /b", "@h"}) {
       CAPTURE(target);
       head.target = target;
       CHECK(refused(head) == ProxyErrc::BadTarget);
@@ -208,7 +235,8 @@ TEST_CASE("nothing that could split the request is written", "[request_head]") {
       const List value{{"X", text}};
       head.fields = value;
       std::string out;
-      CHECK(write_request_head(head, out).code == (control && byte != '\t' ? ProxyErrc::BadRequestField : ProxyErrc::None));
+      CHECK(write_request_head(head, out).code ==
+            (control && byte != '\t' ? ProxyErrc::BadRequestField : ProxyErrc::None));
       const List name{{text, "x"}};
       head.fields = name;
       CHECK(write_request_head(head, out).code ==

@@ -27,8 +27,8 @@ struct Outcome {
 };
 
 std::ostream& operator<<(std::ostream& out, const Outcome& outcome) {
-  out << static_cast<int>(outcome.progress) << " code " << static_cast<int>(outcome.code) << " '" << outcome.detail << "' status "
-      << outcome.status << " size " << outcome.head_size;
+  out << static_cast<int>(outcome.progress) << " code " << static_cast<int>(outcome.code) << " '" << outcome.detail
+      << "' status " << outcome.status << " size " << outcome.head_size;
   for (const auto& [name, value] : outcome.fields) out << " <" << name << "|" << value << ">";
   return out;
 }
@@ -92,13 +92,15 @@ using Pairs = std::vector<std::pair<std::string, std::string>>;
 }  // namespace
 
 TEST_CASE("a plain response head", "[response_head]") {
-  const Outcome head = parse("HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length:2\r\nX-Empty:\r\nX-B: \t a b \t \r\n\r\nhi");
+  const Outcome head =
+      parse("HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length:2\r\nX-Empty:\r\nX-B: \t a b \t \r\n\r\nhi");
   CHECK(head.progress == Progress::Done);
   CHECK(head.minor_version == 1);
   CHECK(head.status == 200);
   CHECK(head.reason == "OK");
   CHECK(head.fields == Pairs{{"Server", "x"}, {"Content-Length", "2"}, {"X-Empty", ""}, {"X-B", "a b"}});
-  CHECK(head.head_size == std::string("HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length:2\r\nX-Empty:\r\nX-B: \t a b \t \r\n\r\n").size());
+  CHECK(head.head_size ==
+        std::string("HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length:2\r\nX-Empty:\r\nX-B: \t a b \t \r\n\r\n").size());
 }
 
 TEST_CASE("status lines that are accepted", "[response_head]") {
@@ -134,11 +136,43 @@ TEST_CASE("status lines that are accepted", "[response_head]") {
 
 TEST_CASE("status lines that are refused", "[response_head]") {
   const std::string line = GENERATE(values<std::string>({
-      "", " HTTP/1.1 200 OK", "\r\nHTTP/1.1 200 OK", "\nHTTP/1.1 200 OK", "garbage", "http/1.1 200 OK", "HTTP/2.0 200 OK", "HTTP/0.9 200 OK",
-      "HTTP/11 200 OK", "HTTP/1.x 200 OK", "HTTP/1. 200 OK", "HTTP/1.11 200 OK", "HTTP/1.1200 OK", "HTTP/1.1", "HTTP/1.1 ", "HTTP/1.1 20",
-      "HTTP/1.1 2 0 OK", "HTTP/1.1  200 OK", "HTTP/1.1\t200 OK", "HTTP/1.1 200\tOK", "HTTP/1.1 200OK", "HTTP/1.1 2000 OK", "HTTP/1.1 +20 OK",
-      "HTTP/1.1 -20 OK", "HTTP/1.1 2x0 OK", "HTTP/1.1 099 OK", "HTTP/1.1 000 OK", "HTTP/1.1 200 O\rK", "HTTP/1.1 200 O\x01K", "HTTP/1.1 200 O\x7fK",
-      "HTTP/1.1 200 OK\r", "ICY 200 OK", "HTTP /1.1 200 OK", "HTTPS/1.1 200 OK", std::string("HTTP/1.1 200 O\0K", 16), "<html>", "\x15\x03\x01",
+      "",
+      " HTTP/1.1 200 OK",
+      "\r\nHTTP/1.1 200 OK",
+      "\nHTTP/1.1 200 OK",
+      "garbage",
+      "http/1.1 200 OK",
+      "HTTP/2.0 200 OK",
+      "HTTP/0.9 200 OK",
+      "HTTP/11 200 OK",
+      "HTTP/1.x 200 OK",
+      "HTTP/1. 200 OK",
+      "HTTP/1.11 200 OK",
+      "HTTP/1.1200 OK",
+      "HTTP/1.1",
+      "HTTP/1.1 ",
+      "HTTP/1.1 20",
+      "HTTP/1.1 2 0 OK",
+      "HTTP/1.1  200 OK",
+      "HTTP/1.1\t200 OK",
+      "HTTP/1.1 200\tOK",
+      "HTTP/1.1 200OK",
+      "HTTP/1.1 2000 OK",
+      "HTTP/1.1 +20 OK",
+      "HTTP/1.1 -20 OK",
+      "HTTP/1.1 2x0 OK",
+      "HTTP/1.1 099 OK",
+      "HTTP/1.1 000 OK",
+      "HTTP/1.1 200 O\rK",
+      "HTTP/1.1 200 O\x01K",
+      "HTTP/1.1 200 O\x7fK",
+      "HTTP/1.1 200 OK\r",
+      "ICY 200 OK",
+      "HTTP /1.1 200 OK",
+      "HTTPS/1.1 200 OK",
+      std::string("HTTP/1.1 200 O\0K", 16),
+      "<html>",
+      "\x15\x03\x01",
   }));
   CAPTURE(line);
   const Outcome head = parse(line + "\r\nA: b\r\n\r\n");
@@ -187,9 +221,37 @@ TEST_CASE("field lines that are accepted", "[response_head]") {
 
 TEST_CASE("field lines that are refused", "[response_head]") {
   const std::string line = GENERATE(values<std::string>({
-      "nocolon", ": y", "X Y: z", "X\tY: z", "X(: y", "X\": y", "X,: y", "X;: y", "X/: y", "X=: y", "X?: y", "X@: y", "[X]: y",
-      "{X}: y", "X\xff: y", "X\x01: y", "X: a\x01", "X: a\x7f", "X: a\rb", "X: a\r", "X\r: y", "\rX: y", "X:\r y", "X: \x1b[0m", "X: a\x0b",
-      "X: a\x0c", std::string("X: a\0b", 6), std::string("X\0: y", 5), "HTTP/1.1 200 OK", "Content-Length\x0b: 5", "Transfer-Encoding\x85: chunked",
+      "nocolon",
+      ": y",
+      "X Y: z",
+      "X\tY: z",
+      "X(: y",
+      "X\": y",
+      "X,: y",
+      "X;: y",
+      "X/: y",
+      "X=: y",
+      "X?: y",
+      "X@: y",
+      "[X]: y",
+      "{X}: y",
+      "X\xff: y",
+      "X\x01: y",
+      "X: a\x01",
+      "X: a\x7f",
+      "X: a\rb",
+      "X: a\r",
+      "X\r: y",
+      "\rX: y",
+      "X:\r y",
+      "X: \x1b[0m",
+      "X: a\x0b",
+      "X: a\x0c",
+      std::string("X: a\0b", 6),
+      std::string("X\0: y", 5),
+      "HTTP/1.1 200 OK",
+      "Content-Length\x0b: 5",
+      "Transfer-Encoding\x85: chunked",
   }));
   CAPTURE(line);
   const Outcome head = parse_field(line);
@@ -199,8 +261,8 @@ TEST_CASE("field lines that are refused", "[response_head]") {
 }
 
 TEST_CASE("a first field line that starts with a blank is refused", "[response_head]") {
-  for (const std::string text : {"HTTP/1.1 200 OK\r\n A: b\r\n\r\n", "HTTP/1.1 200 OK\r\n\tA: b\r\n\r\n", "HTTP/1.1 200 OK\r\n \r\n\r\n",
-                                 "HTTP/1.1 200 OK\r\n : b\r\n\r\n"}) {
+  for (const std::string text : {"HTTP/1.1 200 OK\r\n A: b\r\n\r\n", "HTTP/1.1 200 OK\r\n\tA: b\r\n\r\n",
+                                 "HTTP/1.1 200 OK\r\n \r\n\r\n", "HTTP/1.1 200 OK\r\n : b\r\n\r\n"}) {
     CAPTURE(text);
     CHECK(parse(text).code == ProxyErrc::BadField);
   }
@@ -336,7 +398,8 @@ TEST_CASE("lenient rules for bad header lines", "[response_head]") {
       CHECK(head.progress == Progress::Done);
       CHECK(head.fields == Pairs{{"A", "1"}, {"B", "2"}});
     }
-    CHECK(parse("HTTP/1.1 200 OK\r\n junk: x\r\n y\r\nB: 2\r\n\r\n", {}, BadHeaderRule::Skip).fields == Pairs{{"B", "2"}});
+    CHECK(parse("HTTP/1.1 200 OK\r\n junk: x\r\n y\r\nB: 2\r\n\r\n", {}, BadHeaderRule::Skip).fields ==
+          Pairs{{"B", "2"}});
   }
   SECTION("StartBody makes the line the beginning of the body") {
     const Outcome head = parse_field("nocolon", BadHeaderRule::StartBody);
@@ -348,7 +411,8 @@ TEST_CASE("lenient rules for bad header lines", "[response_head]") {
   }
   SECTION("control characters are refused under every rule") {
     for (const auto rule : {BadHeaderRule::Refuse, BadHeaderRule::Skip, BadHeaderRule::StartBody}) {
-      for (const std::string line : {"noco\x01lon", "noco\rlon", "X: a\x7f", "Content-Length\x0b: 5", "nocolon\r\n a\rb"}) {
+      for (const std::string line :
+           {"noco\x01lon", "noco\rlon", "X: a\x7f", "Content-Length\x0b: 5", "nocolon\r\n a\rb"}) {
         CAPTURE(line);
         if (rule == BadHeaderRule::StartBody && line.starts_with("nocolon")) continue;
         CHECK(parse_field(line, rule).code == ProxyErrc::BadField);

@@ -10,7 +10,8 @@ namespace {
 
 using Mapped = std::optional<std::string>;
 
-Mapped map_one(const char* real, const char* public_path, std::string_view location, Boundary boundary = Boundary::Segment) {
+Mapped map_one(const char* real, const char* public_path, std::string_view location,
+               Boundary boundary = Boundary::Segment) {
   const auto rule = make_reverse_rule(real, public_path);
   REQUIRE(rule);
   const std::vector<ReverseRule> rules{*rule};
@@ -86,11 +87,13 @@ TEST_CASE("text boundary maps as mod_proxy does", "[reverse_map]") {
       {"http://h", "/", "http://hh/x", nullptr},
   }));
   CAPTURE(row.real, row.public_path, row.location);
-  CHECK(map_one(row.real, row.public_path, row.location, Boundary::Text) == (row.mapped == nullptr ? Mapped{} : Mapped{row.mapped}));
+  CHECK(map_one(row.real, row.public_path, row.location, Boundary::Text) ==
+        (row.mapped == nullptr ? Mapped{} : Mapped{row.mapped}));
 }
 
 TEST_CASE("the first rule that matches wins", "[reverse_map]") {
-  const std::vector<ReverseRule> rules{*make_reverse_rule("http://h/a/b", "/one"), *make_reverse_rule("http://h/a", "/two"),
+  const std::vector<ReverseRule> rules{*make_reverse_rule("http://h/a/b", "/one"),
+                                       *make_reverse_rule("http://h/a", "/two"),
                                        *make_reverse_rule("http://h/a/c", "/never"), *make_reverse_rule("/a", "/path")};
   CHECK(map_back("http://h/a/b/x", rules) == Mapped{"/one/x"});
   CHECK(map_back("http://h/a/c/x", rules) == Mapped{"/two/c/x"});

@@ -54,17 +54,19 @@ TEST_CASE("encoding appends, and every byte comes out safe", "[target]") {
 }
 
 TEST_CASE("only a harmless target goes into a request line", "[target]") {
-  for (const std::string good : {"/", "/a?b=c&d", "*", "//x", "/?", "/p?q?r", "/x?\"<>\\^|{}%0a", "/x?\xc3\xa9", "/a/../b"}) {
+  for (const std::string good :
+       {"/", "/a?b=c&d", "*", "//x", "/?", "/p?q?r", "/x?\"<>\\^|{}%0a", "/x?\xc3\xa9", "/a/../b"}) {
     CAPTURE(good);
     CHECK(is_safe_target(good));
   }
-  for (const std::string bad : {"", "a", "http://h/", "h:80", "@h", "**", "*/", "?x", "/a b", "/a\tb", "/a\rb", "/a\nb", "/a\r\nHost: x",
-                                "/a#b", "/a?b#c", "/a\x7f", "/a\x01", " /", "\\x"}) {
+  for (const std::string bad : {"", "a", "http://h/", "h:80", "@h", "**", "*/", "?x", "/a b", "/a\tb", "/a\rb", "/a\nb",
+                                "/a\r\nHost: x", "/a#b", "/a?b#c", "/a\x7f", "/a\x01", " /", "\\x"}) {
     CAPTURE(bad);
     CHECK_FALSE(is_safe_target(bad));
   }
   for (int byte = 0; byte < 256; ++byte) {
     CAPTURE(byte);
-    CHECK(is_safe_target(std::string{'/', static_cast<char>(byte), 'x'}) == (byte > 0x20 && byte != 0x7f && byte != '#'));
+    CHECK(is_safe_target(std::string{'/', static_cast<char>(byte), 'x'}) ==
+          (byte > 0x20 && byte != 0x7f && byte != '#'));
   }
 }

@@ -21,7 +21,8 @@ TEST_CASE("a URL is taken apart and put together in canonical form", "[url]") {
   const Good row = GENERATE(values<Good>({
       {"http://h", "http", "h", 80, true, "", "h", "http://h"},
       {"http://h/", "http", "h", 80, true, "/", "h", "http://h/"},
-      {"HTTP://Host.Example/Path", "http", "host.example", 80, true, "/Path", "host.example", "http://host.example/Path"},
+      {"HTTP://Host.Example/Path", "http", "host.example", 80, true, "/Path", "host.example",
+       "http://host.example/Path"},
       {"http://127.0.0.1:8080/", "http", "127.0.0.1", 8080, false, "/", "127.0.0.1:8080", "http://127.0.0.1:8080/"},
       {"http://h:80/x", "http", "h", 80, true, "/x", "h", "http://h/x"},
       {"http://h:0080/x", "http", "h", 80, true, "/x", "h", "http://h/x"},
@@ -32,11 +33,15 @@ TEST_CASE("a URL is taken apart and put together in canonical form", "[url]") {
       {"http://h:1", "http", "h", 1, false, "", "h:1", "http://h:1"},
       {"http://h:65535", "http", "h", 65535, false, "", "h:65535", "http://h:65535"},
       {"http://[::1]", "http", "::1", 80, true, "", "[::1]", "http://[::1]"},
-      {"http://[2001:DB8::A]:8080/a", "http", "2001:db8::a", 8080, false, "/a", "[2001:db8::a]:8080", "http://[2001:db8::a]:8080/a"},
+      {"http://[2001:DB8::A]:8080/a", "http", "2001:db8::a", 8080, false, "/a", "[2001:db8::a]:8080",
+       "http://[2001:db8::a]:8080/a"},
       {"http://[::]", "http", "::", 80, true, "", "[::]", "http://[::]"},
-      {"http://[1:2:3:4:5:6:7:8]", "http", "1:2:3:4:5:6:7:8", 80, true, "", "[1:2:3:4:5:6:7:8]", "http://[1:2:3:4:5:6:7:8]"},
-      {"http://[::ffff:10.0.0.1]/", "http", "::ffff:10.0.0.1", 80, true, "/", "[::ffff:10.0.0.1]", "http://[::ffff:10.0.0.1]/"},
-      {"http://my_service-1.local./", "http", "my_service-1.local.", 80, true, "/", "my_service-1.local.", "http://my_service-1.local./"},
+      {"http://[1:2:3:4:5:6:7:8]", "http", "1:2:3:4:5:6:7:8", 80, true, "", "[1:2:3:4:5:6:7:8]",
+       "http://[1:2:3:4:5:6:7:8]"},
+      {"http://[::ffff:10.0.0.1]/", "http", "::ffff:10.0.0.1", 80, true, "/", "[::ffff:10.0.0.1]",
+       "http://[::ffff:10.0.0.1]/"},
+      {"http://my_service-1.local./", "http", "my_service-1.local.", 80, true, "/", "my_service-1.local.",
+       "http://my_service-1.local./"},
       {"http://h/a?b=c", "http", "h", 80, true, "/a?b=c", "h", "http://h/a?b=c"},
       {"http://h?b=c", "http", "h", 80, true, "/?b=c", "h", "http://h/?b=c"},
       {"http://h/a@b:c//d", "http", "h", 80, true, "/a@b:c//d", "h", "http://h/a@b:c//d"},
@@ -140,8 +145,8 @@ TEST_CASE("a malformed URL is refused with a sentence that names the fault", "[u
 }
 
 TEST_CASE("schemes of later versions and unknown schemes are told apart", "[url]") {
-  const auto later = GENERATE("ajp://h:8009/", "FCGI://h", "scgi://h", "uwsgi://h", "h2://h", "h2c://h", "ftp://h/", "fd://p",
-                              "connect://h", "unix:/run/a.sock|http://h/", "UNIX:/run/a.sock|fcgi://h/");
+  const auto later = GENERATE("ajp://h:8009/", "FCGI://h", "scgi://h", "uwsgi://h", "h2://h", "h2c://h", "ftp://h/",
+                              "fd://p", "connect://h", "unix:/run/a.sock|http://h/", "UNIX:/run/a.sock|fcgi://h/");
   CAPTURE(later);
   const auto url = parse_url(later);
   REQUIRE_FALSE(url);
