@@ -109,6 +109,43 @@ TEST_CASE("a set that changes all the time loses nothing and offers nobody who i
   CHECK(bench.slots.balancer().ticket == picked);
 }
 
+// Member 0 is in no set, and it is what unwritten memory of a new order says.
+TEST_CASE("an order that is overwritten under its reader gives a member of a set or nothing", "[balancer][threads]") {
+  const std::vector<std::uint32_t> weights{100, 100, 100, 100, 100, 100, 100, 100, 100, 10000, 9999};
+  const auto pair = [](std::size_t a, std::size_t b) {
+    balancer::MemberSet set;
+    set.insert(a);
+    set.insert(b);
+    return set;
+  };
+  std::uint64_t wrong = 0;
+  std::uint64_t overwritten = 0;
+  for (int round = 0; round < 100; ++round) {
+    balancer::ByRequests policy(weights);
+    const balancer::Order* order = policy.order_for(pair(1, 2));
+    for (std::size_t i = 3; i < 9; ++i) static_cast<void>(policy.order_for(pair(1, i)));
+    static_cast<void>(policy.order_for(pair(2, 3)));
+    std::atomic<bool> reading{false};
+    std::atomic<bool> written{false};
+    std::thread reader([&] {
+      std::uint64_t turn = 0;
+      for (bool last = false; !last; turn += 9973) {
+        last = written.load();
+        const auto member = order->at(turn);
+        if (member == 0u) ++wrong;
+        if (member == 9u || member == 10u) ++overwritten;
+        reading.store(true);
+      }
+    });
+    while (!reading.load()) std::this_thread::yield();
+    CHECK(policy.order_for(pair(9, 10)) == order);  // the oldest of all
+    written.store(true);
+    reader.join();
+  }
+  CHECK(wrong == 0);
+  CHECK(overwritten >= 100);
+}
+
 TEST_CASE("who has marked a member failed is not given it again", "[balancer][threads]") {
   constexpr std::uint64_t kPicks = 20'000;
   Bench bench({100, 100, 100, 100});
