@@ -48,6 +48,8 @@ ifneq ($(filter x86_64%,$(shell uname -m)),)
 BASE_FLAGS += -fcf-protection
 endif
 PLAIN_FLAGS := $(OPTIMISE) $(if $(findstring _FORTIFY_SOURCE,$(CPPFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+# This build looks for warnings and is not meant to be fast.
+CLANG_FLAGS := -O0
 ASAN_FLAGS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 TSAN_FLAGS := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer

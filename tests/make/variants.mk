@@ -16,7 +16,7 @@ $(2)/obj/src/net/%.o: KIND_FLAGS = $$(apr_flags)
 $(2)/obj/tests/unit/net/%.o: KIND_FLAGS = $$(apr_flags)
 $(2)/obj/src/httpd/%.o: KIND_FLAGS = $$(httpd_flags)
 $(2)/obj/mod_cxxproxy.o: KIND_FLAGS = $$(httpd_flags)
-$(2)/obj/tests/%.o: TEST_FLAGS = -Itests -O1
+$(2)/obj/tests/%.o: TEST_FLAGS = -Itests $(if $(filter clang,$(1)),,-O1) -g1
 $(2)/obj/tests/fuzz/%.o: TEST_FLAGS = -Itests
 # Catch2's own code: large, and nobody waits for it.
 $(2)/obj/tests/unit/main.o: TEST_FLAGS = -O0 -U_FORTIFY_SOURCE
@@ -51,7 +51,7 @@ FUZZ := $(O)/fuzz
 $(eval $(call variant,cxx,$(PLAIN),$$(CXX),$$(PLAIN_FLAGS) $$(GXX_FLAGS)))
 $(eval $(call variant,asan,$(ASAN),$$(CXX),$$(ASAN_FLAGS) $$(GXX_FLAGS)))
 $(eval $(call variant,tsan,$(TSAN),$$(CLANGXX),$$(TSAN_FLAGS)))
-$(eval $(call variant,clang,$(CLANG),$$(CLANGXX),$$(PLAIN_FLAGS)))
+$(eval $(call variant,clang,$(CLANG),$$(CLANGXX),$$(CLANG_FLAGS)))
 $(eval $(call variant,fuzz,$(FUZZ),$$(CLANGXX),$$(FUZZ_FLAGS)))
 
 # A fuzz target twice: a replayer for `make check` (g++, no libFuzzer) and the real fuzzer.

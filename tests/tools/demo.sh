@@ -120,11 +120,14 @@ VHOST
 
 fetch() { curl -q --silent --show-error --fail --noproxy '*' --max-time 10 "$1"; }
 
-wait_for() {  # name pid url
+# Without a request: the first answer shall be the first backend's.
+accepts() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+wait_for() {  # name pid port
   local tries=600
-  until fetch "$3" >/dev/null 2>&1; do
-    kill -0 "$2" 2>/dev/null || fail "$1 ended before it answered"
-    [ $((tries--)) -gt 0 ] || fail "$1 does not answer at $3"
+  until accepts "$3"; do
+    kill -0 "$2" 2>/dev/null || fail "$1 ended before it was ready"
+    [ $((tries--)) -gt 0 ] || fail "$1 does not accept connections on port $3"
     sleep 0.05
   done
 }
@@ -172,11 +175,11 @@ echo "Configuration of this httpd:"
 echo
 sed 's/^./    &/' "$dir/httpd.conf"
 echo
-wait_for backend1 "${backend_pids[0]}" "http://127.0.0.1:$backend1/"
-wait_for backend2 "${backend_pids[1]}" "http://127.0.0.1:$backend2/"
+wait_for backend1 "${backend_pids[0]}" "$backend1"
+wait_for backend2 "${backend_pids[1]}" "$backend2"
 start "$dir/httpd.log" "$httpd" -f "$dir/httpd.conf" -DFOREGROUND
 httpd_pid=$!
-wait_for httpd "$httpd_pid" "http://127.0.0.1:$port/"
+wait_for httpd "$httpd_pid" "$port"
 
 echo "Six requests to http://127.0.0.1:$port/ :"
 six_answers "http://127.0.0.1:$port/"
