@@ -72,6 +72,10 @@ $(O)/apache2-tree/usr/sbin/a2enmod:
 	@mkdir -p $(O)
 	$(Q)tests/tools/apache2_tree.sh $(O)/apache2-tree
 
+.PHONY: tools-check
+tools-check: # the counting of `make check` itself
+	$(Q)$(PYTHON) tests/tools/check_counts.py
+
 # The next ones install packages first, so they read this Makefile again afterwards: only then are
 # the compilers' and httpd's flags known.
 .PHONY: check demo demo-check check-fresh

@@ -65,6 +65,7 @@ def stages(build):
         Stage("build", make("all", "O=" + build), minutes=10),
         Stage("build-clang", make("clang", "O=" + build), minutes=15),
         Stage("build-asan", make("asan", "O=" + build), minutes=15),
+        Stage("tools", make("tools-check", "O=" + build), count=count_plain),
         Stage("layers", make("layers", "O=" + build), count=count_plain),
         Stage("symbols", make("symbols", "O=" + build), ["build", "build-clang", "build-asan"], count_plain),
         Stage("tags", make("tags", "O=" + build), count=count_plain),
