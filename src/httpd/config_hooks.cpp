@@ -59,7 +59,7 @@ std::vector<config::ServerView> views_of(server_rec* main_server) {
 
 void log_finding(const config::Finding& finding, server_rec* server, bool to_console) {
   const int level = (finding.is_error ? APLOG_ERR : APLOG_WARNING) | (to_console ? APLOG_STARTUP : 0);
-  ap_log_error(APLOG_MARK, level, 0, to_console ? nullptr : server, "mod_cxxproxy: %s%s (line %u of %s)", finding.is_error ? "" : "warning: ",
+  ap_log_error(APLOG_MARK, level, 0, to_console ? nullptr : server, "mod_cxxproxy: %s%s (line %u of %s)", finding.is_error || !to_console ? "" : "warning: ",
                finding.text.c_str(), finding.where.line, finding.where.file);
 }
 

@@ -45,6 +45,25 @@ class SectionScope {
   int override_;
 };
 
+// A section with nothing but members and parameters inside merges nothing into a request; servers
+// with thousands of balancers should not try each of them for every request.
+bool says_something_to_requests(const ap_directive_t* inside) noexcept {
+  for (; inside != nullptr; inside = inside->next) {
+    const std::string_view name(inside->directive);
+    const std::string_view standard = base::istarts_with(name, "Cxx") ? name.substr(3) : name;
+    if (!base::iequals(standard, "BalancerMember") && !base::iequals(standard, "ProxySet")) return true;
+  }
+  return false;
+}
+
+ap_conf_vector_t* merge_matching(request_rec* r, ap_conf_vector_t* merged, const config::Declarations& lists, const char* url) {
+  for (const config::ProxySection& section : lists.sections) {
+    if (!section_matches(section, url)) continue;
+    merged = ap_merge_per_dir_configs(r->pool, merged, static_cast<ap_conf_vector_t*>(section.directives));
+  }
+  return merged;
+}
+
 }  // namespace
 
 const char* open_proxy_section(cmd_parms* cmd, const char* arguments) {
@@ -67,7 +86,9 @@ const char* open_proxy_section(cmd_parms* cmd, const char* arguments) {
   auto* ours = static_cast<config::LocationConfig*>(ap_set_config_vectors(cmd->server, directives, pattern, &cxxproxy_module, cmd->pool));
   ours->section_url = pattern;
   if (const char* wrong = ap_walk_config(cmd->directive->first_child, cmd, directives)) return wrong;
-  server.own->sections.push_back({pattern, config::is_wildcard(pattern), directives, said.where});
+  if (says_something_to_requests(cmd->directive->first_child)) {
+    server.own->sections.push_back({pattern, config::is_wildcard(pattern), directives, said.where});
+  }
   return nullptr;
 }
 
@@ -75,13 +96,9 @@ int walk_proxy_sections(request_rec* r, std::string_view backend_url) noexcept {
   return guard("proxy sections", HTTP_INTERNAL_SERVER_ERROR, [&] {
     const char* url = apr_pstrmemdup(r->pool, backend_url.data(), backend_url.size());
     ap_conf_vector_t* merged = r->per_dir_config;
-    for (const config::Declarations* lists : vhost_config(r->server).layers()) {
-      for (const config::ProxySection& section : lists->sections) {
-        if (!section_matches(section, url)) continue;
-        merged = ap_merge_per_dir_configs(r->pool, merged, static_cast<ap_conf_vector_t*>(section.directives));
-      }
-    }
-    r->per_dir_config = merged;
+    const config::VhostConfig& server = vhost_config(r->server);
+    for (const config::Declarations* lists : server.inherited) merged = merge_matching(r, merged, *lists, url);
+    r->per_dir_config = merge_matching(r, merged, server.own_lists(), url);
     return kOk;
   });
 }

@@ -1,0 +1,127 @@
+#include "config/location_config.h"
+
+#include <catch2/catch.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/resolve.h"
+#include "said.h"
+
+using namespace cxxproxy;
+using namespace cxxproxy::config;
+
+namespace {
+
+// One scope: its rules and the object that httpd would merge.
+struct Scope {
+  std::vector<SaidReverse> rules;
+  ReverseChain chain;
+  LocationConfig config;
+
+  Scope() {
+    chain.rules = &rules;
+    config.reverse = &chain;
+    config.own_rules = &rules;
+  }
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+
+  void reverse(const std::string& path, const std::string& url) {
+    const Said said("ProxyPassReverse");
+    REQUIRE_FALSE(say_reverse(rules, said.statement(), path, url));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("inner values win over outer ones, unset ones let the outer through") {
+  for (const int outer_value : {-1, 0, 1}) {
+    for (const int inner_value : {-1, 0, 1}) {
+      Scope outer;
+      Scope inner;
+      if (outer_value >= 0) outer.config.preserve_host.set(outer_value == 1, {"o", 1});
+      if (inner_value >= 0) inner.config.preserve_host.set(inner_value == 1, {"i", 2});
+      if (outer_value >= 0) outer.config.add_headers.set(outer_value == 1, {"o", 3});
+      if (inner_value >= 0) inner.config.add_headers.set(inner_value == 1, {"i", 4});
+      ReverseChain joined;
+      const LocationConfig result = merge(outer.config, inner.config, joined);
+      const int expected = inner_value >= 0 ? inner_value : outer_value;
+      CHECK(result.preserve_host.is_set() == (expected >= 0));
+      CHECK(result.preserve_host.value_or(false) == (expected == 1));
+      CHECK(result.add_headers.is_set() == (expected >= 0));
+      CHECK(result.add_headers.value_or(false) == (expected == 1));
+      if (inner_value >= 0) CHECK(result.preserve_host.where.line == 2);
+    }
+  }
+}
+
+TEST_CASE("the inner location's rule takes the place of the outer's") {
+  SaidRoute far;
+  SaidRoute near;
+  Scope outer;
+  Scope inner;
+  ReverseChain joined;
+  outer.config.route = &far;
+  CHECK(merge(outer.config, inner.config, joined).route == &far);
+  inner.config.route = &near;
+  CHECK(merge(outer.config, inner.config, joined).route == &near);
+  CHECK(merge(inner.config, outer.config, joined).route == &far);
+}
+
+TEST_CASE("a merged object has no place for new rules") {
+  Scope outer;
+  Scope inner;
+  ReverseChain joined;
+  CHECK(merge(outer.config, inner.config, joined).own_rules == nullptr);
+}
+
+TEST_CASE("reverse rules: outer scopes first, each in file order, first match decides") {
+  Scope main;
+  Scope vhost;
+  Scope location;
+  main.reverse("/main", "http://a/");
+  vhost.reverse("/vhost", "http://a/");
+  vhost.reverse("/vhost-b", "http://b/");
+  location.reverse("/location", "http://b/");
+  location.reverse("/location-c", "http://c/");
+  location.reverse("/late", "http://c/");
+  const ResolvedVhost nobody;
+
+  // httpd may join from the left or from the right.
+  ReverseChain first;
+  ReverseChain second;
+  const LocationConfig left = merge(merge(main.config, vhost.config, first), location.config, second);
+  ReverseChain third;
+  ReverseChain fourth;
+  const LocationConfig right = merge(main.config, merge(vhost.config, location.config, third), fourth);
+  for (const LocationConfig* merged : {&left, &right}) {
+    CHECK(map_back(merged->reverse, nobody, "http://a/x") == "/main/x");
+    CHECK(map_back(merged->reverse, nobody, "http://b/x") == "/vhost-b/x");
+    CHECK(map_back(merged->reverse, nobody, "http://c/x") == "/location-c/x");
+    CHECK_FALSE(map_back(merged->reverse, nobody, "http://d/x").has_value());
+  }
+  CHECK_FALSE(map_back(nullptr, nobody, "http://a/x").has_value());
+}
+
+TEST_CASE("a balancer rule stands for every member of the balancer that the server sees") {
+  VhostConfig server;
+  REQUIRE(say(server, "BalancerMember balancer://b http://h:1") == "");
+  REQUIRE(say(server, "BalancerMember balancer://b http://h:2/app/") == "");
+  const std::vector<ServerView> views = {{&server, "main"}};
+  const Resolution resolution = resolve(views);
+  const ResolvedVhost& vhost = *resolution.vhosts[0];
+  Scope scope;
+  scope.reverse("/whole/", "balancer://B/");
+  scope.reverse("/never", "balancer://unknown/");
+  CHECK(map_back(scope.config.reverse, vhost, "http://h:1/x") == "/whole/x");
+  CHECK(map_back(scope.config.reverse, vhost, "http://h:2/app/x") == "/whole/x");
+  CHECK_FALSE(map_back(scope.config.reverse, vhost, "http://h:2/other").has_value());
+  CHECK_FALSE(map_back(scope.config.reverse, vhost, "http://h:3/x").has_value());
+
+  Scope below;
+  below.reverse("/below", "balancer://b/sub");
+  CHECK(map_back(below.config.reverse, vhost, "http://h:1/sub/x") == "/below/x");
+  CHECK(map_back(below.config.reverse, vhost, "http://h:2/app/sub/x") == "/below/x");
+  CHECK_FALSE(map_back(below.config.reverse, vhost, "http://h:1/x").has_value());
+}

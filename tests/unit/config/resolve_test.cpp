@@ -1,0 +1,251 @@
+#include "config/resolve.h"
+
+#include <catch2/catch.hpp>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "config/location_config.h"
+#include "said.h"
+
+using namespace cxxproxy;
+using namespace cxxproxy::config;
+
+namespace {
+
+// A main server and virtual hosts, merged as httpd merges them.
+class House {
+ public:
+  VhostConfig& main() { return main_; }
+
+  VhostConfig& add(const std::string& key) {
+    keys_.push_back(key);
+    said_.push_back(std::make_unique<VhostConfig>());
+    return *said_.back();
+  }
+
+  // A virtual host that says nothing shares the main server's object.
+  void add_silent(const std::string& key) {
+    keys_.push_back(key);
+    said_.push_back(nullptr);
+  }
+
+  Resolution& resolve() {
+    std::vector<ServerView> views = {{&main_, "main"}};
+    for (std::size_t i = 0; i < said_.size(); ++i) {
+      if (said_[i] != nullptr) merged_.push_back(merge(main_, *said_[i]));
+      views.push_back({said_[i] != nullptr ? merged_.back().get() : &main_, keys_[i]});
+    }
+    resolution_ = config::resolve(views);
+    return resolution_;
+  }
+
+ private:
+  VhostConfig main_;
+  std::vector<std::string> keys_;
+  std::vector<std::unique_ptr<VhostConfig>> said_;
+  std::vector<std::unique_ptr<VhostConfig>> merged_;
+  Resolution resolution_;
+};
+
+}  // namespace
+
+TEST_CASE("defaults of a member, and of a plain one") {
+  House house;
+  REQUIRE(say(house.main(), "BalancerMember balancer://b http://h:8080") == "");
+  REQUIRE(say(house.main(), "ProxyPass / http://p") == "");
+  auto& resolution = house.resolve();
+  const MemberSpec& member = resolution.whole->balancers[0]->members[0];
+  CHECK(member.name == "http://h:8080");
+  CHECK(member.loadfactor == 100);
+  CHECK(member.status == 0);
+  CHECK(member.max == 0);
+  CHECK(member.reuse);
+  CHECK_FALSE(member.tcp_keepalive);
+  CHECK(member.retry == std::chrono::seconds(60));
+  CHECK_FALSE(member.timeout.has_value());
+  CHECK_FALSE(member.connect_timeout.has_value());
+  CHECK_FALSE(member.ttl.has_value());
+  CHECK(resolution.whole->plain[0]->status == bit(StatusFlag::IgnoreErrors));
+}
+
+TEST_CASE("every parameter arrives in the member it was said of") {
+  House house;
+  REQUIRE(say(house.main(),
+              "BalancerMember balancer://b http://h loadfactor=2.5 retry=1 timeout=2 connectiontimeout=3ms max=4 ttl=5 keepalive=on "
+              "disablereuse=on status=+DH") == "");
+  REQUIRE(say(house.main(), "ProxyPass / http://p status=-I") == "");
+  auto& resolution = house.resolve();
+  const MemberSpec& member = resolution.whole->balancers[0]->members[0];
+  CHECK(member.loadfactor == 250);
+  CHECK(member.retry == std::chrono::seconds(1));
+  CHECK(member.timeout == std::chrono::seconds(2));
+  CHECK(member.connect_timeout == std::chrono::milliseconds(3));
+  CHECK(member.max == 4);
+  CHECK(member.ttl == std::chrono::seconds(5));
+  CHECK(member.tcp_keepalive);
+  CHECK_FALSE(member.reuse);
+  CHECK(member.status == (bit(StatusFlag::Disabled) | bit(StatusFlag::HotStandby)));
+  CHECK(resolution.whole->plain[0]->status == 0);
+}
+
+TEST_CASE("the main server's rules come before the virtual host's") {
+  House house;
+  REQUIRE(say(house.main(), "ProxyPass /acme !") == "");
+  REQUIRE(say(house.main(), "ProxyPass /both http://main/") == "");
+  auto& one = house.add("one");
+  REQUIRE(say(one, "ProxyPass /both http://one/") == "");
+  REQUIRE(say(one, "ProxyPass / http://one/") == "");
+  auto& resolution = house.resolve();
+  const ResolvedVhost& vhost = *resolution.vhosts[1];
+  CHECK(vhost.find_route("/acme/x").route->exclude);
+  CHECK(vhost.target_of(*vhost.find_route("/both").route).member->name == "http://main/");
+  CHECK(vhost.target_of(*vhost.find_route("/x").route).member->name == "http://one/");
+  CHECK_FALSE(resolution.vhosts[0]->find_route("/x"));
+  CHECK_FALSE(vhost.target_of(*vhost.find_route("/acme").route));
+}
+
+TEST_CASE("objects of the main server are one object, numbered once; virtual hosts do not see each other") {
+  House house;
+  REQUIRE(say(house.main(), "BalancerMember balancer://shared http://h:1") == "");
+  REQUIRE(say(house.main(), "ProxyPass /m http://h:2") == "");
+  REQUIRE(say(house.add("one"), "BalancerMember balancer://mine http://h:1") == "");
+  REQUIRE(say(house.add("two"), "ProxyPass / http://h:2") == "");
+  house.add_silent("three");
+  auto& resolution = house.resolve();
+  const auto& vhosts = resolution.vhosts;
+  CHECK(vhosts[1]->find_balancer("SHARED") == vhosts[0]->find_balancer("shared"));
+  CHECK(vhosts[2]->find_balancer("mine") == nullptr);
+  CHECK(vhosts[0]->find_balancer("mine") == nullptr);
+  CHECK(vhosts[1]->find_balancer("mine") != nullptr);
+  CHECK(vhosts[3] == vhosts[0]);
+  // The same URL in two servers is two members: each has its own parameters and state.
+  CHECK(vhosts[2]->find_target("http://h:2/x").member != vhosts[0]->find_target("http://h:2/x").member);
+
+  CHECK(resolution.whole->balancers.size() == 2);
+  REQUIRE(resolution.whole->members.size() == 4);
+  std::set<std::string> keys;
+  for (std::size_t i = 0; i < resolution.whole->members.size(); ++i) {
+    CHECK(resolution.whole->members[i]->member_id == i);
+    CHECK(keys.insert(resolution.whole->members[i]->key).second);
+  }
+  for (std::size_t i = 0; i < resolution.whole->balancers.size(); ++i) {
+    CHECK(resolution.whole->balancers[i]->balancer_id == i);
+    CHECK(keys.insert(resolution.whole->balancers[i]->key).second);
+  }
+}
+
+TEST_CASE("keys stay when a virtual host is added in front") {
+  const auto keys_of = [](bool with_another) {
+    House house;
+    REQUIRE(say(house.main(), "BalancerMember balancer://shared http://h:1") == "");
+    if (with_another) REQUIRE(say(house.add("new"), "BalancerMember balancer://mine http://h:1") == "");
+    auto& old = house.add("old");
+    REQUIRE(say(old, "BalancerMember balancer://mine http://h:1") == "");
+    REQUIRE(say(old, "ProxyPass / http://h:2") == "");
+    std::set<std::string> keys;
+    for (const MemberSpec* member : house.resolve().whole->members) keys.insert(member->key);
+    return keys;
+  };
+  const auto before = keys_of(false);
+  const auto after = keys_of(true);
+  CHECK(before.size() == 3);
+  CHECK(after.size() == 4);
+  for (const auto& key : before) CHECK(after.count(key) == 1);
+}
+
+TEST_CASE("a balancer's name means the virtual host's own, then the main server's") {
+  House house;
+  REQUIRE(say(house.main(), "BalancerMember balancer://b http://main") == "");
+  REQUIRE(say(house.add("own"), "BalancerMember balancer://b http://own") == "");
+  auto& empty = house.add("empty");
+  REQUIRE(say(empty, "ProxyPass / balancer://b lbmethod=byrequests") == "");
+  auto& resolution = house.resolve();
+  CHECK(resolution.vhosts[1]->find_balancer("b")->members[0].name == "http://own");
+  CHECK(resolution.vhosts[2]->find_balancer("b")->members[0].name == "http://main");
+  REQUIRE(resolution.findings.size() == 1);
+  CHECK_FALSE(resolution.findings[0].is_error);
+}
+
+TEST_CASE("a rule of the main server may name a balancer that only a virtual host has") {
+  House house;
+  REQUIRE(say(house.main(), "ProxyPass /b balancer://b/x") == "");
+  REQUIRE(say(house.add("one"), "BalancerMember balancer://b http://h") == "");
+  auto& resolution = house.resolve();
+  const auto match = resolution.vhosts[1]->find_route("/b");
+  REQUIRE(match);
+  CHECK(resolution.vhosts[1]->target_of(*match.route).balancer == resolution.vhosts[1]->find_balancer("b"));
+  CHECK_FALSE(resolution.vhosts[0]->target_of(*resolution.vhosts[0]->find_route("/b").route));
+}
+
+TEST_CASE("a URL finds the plain member with the longest matching path") {
+  House house;
+  REQUIRE(say(house.main(), "ProxyPass /1 http://h:8080") == "");
+  REQUIRE(say(house.main(), "ProxyPass /2 http://h:8080/a/") == "");
+  REQUIRE(say(house.main(), "ProxyPass /3 http://h:8080/a/b") == "");
+  REQUIRE(say(house.main(), "ProxyPass /4 http://g/only") == "");
+  const ResolvedVhost& vhost = *house.resolve().vhosts[0];
+  CHECK(vhost.find_member("HTTP://H:8080/a/b/c?q")->name == "http://h:8080/a/b");
+  CHECK(vhost.find_member("http://h:8080/a/x")->name == "http://h:8080/a/");
+  CHECK(vhost.find_member("http://h:8080/a")->name == "http://h:8080");
+  CHECK(vhost.find_member("http://h:8080")->name == "http://h:8080");
+  CHECK(vhost.find_member("http://h:80801/") == nullptr);
+  CHECK(vhost.find_member("http://g/") == nullptr);
+  CHECK(vhost.find_member("http://g:80/only")->name == "http://g/only");
+  CHECK(vhost.find_member("nonsense") == nullptr);
+  CHECK(vhost.find_target("balancer://none/").balancer == nullptr);
+}
+
+TEST_CASE("single values: the virtual host's over the main server's") {
+  House house;
+  REQUIRE(say(house.main(), "ProxyTimeout 5") == "");
+  REQUIRE(say(house.add("one"), "ProxyTimeout 250ms") == "");
+  REQUIRE(say(house.add("two"), "ProxyPass / !") == "");
+  auto& resolution = house.resolve();
+  CHECK(resolution.vhosts[0]->proxy_timeout == std::chrono::seconds(5));
+  CHECK(resolution.vhosts[1]->proxy_timeout == std::chrono::milliseconds(250));
+  CHECK(resolution.vhosts[2]->proxy_timeout == std::chrono::seconds(5));
+}
+
+TEST_CASE("findings: what cannot work, with its line") {
+  House house;
+  auto& main = house.main();
+  REQUIRE(say(main, "ProxyPass / balancer://nobody", {}, 3) == "");
+  REQUIRE(say(main, "<Proxy> balancer://empty", {}, 4) == "");
+  REQUIRE(say(main, "ProxyPass /a http://h", {}, 5) == "");
+  REQUIRE(say(main, "ProxyPass /b http://h retry=1", {}, 6) == "");
+  for (std::size_t i = 0; i <= kMaxMembers; ++i) {
+    REQUIRE(say(main, "BalancerMember balancer://huge http://h:" + std::to_string(i + 1), {}, 7) == "");
+  }
+  std::set<unsigned> lines;
+  int errors = 0;
+  for (const Finding& finding : house.resolve().findings) {
+    lines.insert(finding.where.line);
+    errors += finding.is_error ? 1 : 0;
+    CHECK(finding.is_error == (finding.where.line == 7));
+  }
+  CHECK(lines == std::set<unsigned>{3, 4, 6, 7});
+  CHECK(errors == 1);
+}
+
+TEST_CASE("a clean configuration has no findings") {
+  House house;
+  REQUIRE(say(house.main(), "BalancerMember balancer://b http://h") == "");
+  REQUIRE(say(house.main(), "ProxyPass / balancer://b/") == "");
+  CHECK(house.resolve().findings.empty());
+}
+
+TEST_CASE("numbers and keys of ten thousand rules and a thousand virtual hosts") {
+  House house;
+  for (int i = 0; i < 10'000; ++i) {
+    REQUIRE(say(house.main(), "ProxyPass /p" + std::to_string(i) + " http://h:" + std::to_string(i + 1)) == "");
+  }
+  for (int i = 0; i < 1'000; ++i) REQUIRE(say(house.add("v" + std::to_string(i)), "ProxyPass /v http://v/" + std::to_string(i)) == "");
+  auto& resolution = house.resolve();
+  CHECK(resolution.whole->members.size() == 11'000);
+  CHECK(resolution.whole->tables.size() == 1'001);
+  const ResolvedVhost& last = *resolution.vhosts.back();
+  CHECK(last.target_of(*last.find_route("/p9999/x").route).member->url.port == 10'000);
+  CHECK(last.target_of(*last.find_route("/v").route).member->url.path == "/999");
+}
