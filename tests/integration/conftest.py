@@ -116,7 +116,10 @@ def house(certificate):
 
 @pytest.fixture(params=settings.FAMILIES)
 def family(request):
-    """The test runs with the Cxx names and with the standard names (mod_proxy: only these)."""
+    """The test runs with the Cxx names and with the standard names (mod_proxy: only these).
+
+    Tests about what happens after a rule was found do not ask for it: the names cannot matter there.
+    """
     return request.param
 
 

@@ -14,7 +14,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
 
 
 @pytest.fixture
-def broken(make, family):
+def broken(make):
     """broken(script): a server in front of a backend that runs `script` on its first connection
     and answers well on all others."""
     def well(connection):
@@ -24,7 +24,7 @@ def broken(make, family):
 
     def build(script, parameters="", always=False, conf="", **options):
         backend = make.backend(script if always else [script, well])
-        server = make.httpd("{P}ProxyPass / {b}/ " + parameters + "\n" + conf, family=family,
+        server = make.httpd("{P}ProxyPass / {b}/ " + parameters + "\n" + conf,
                             b=backend.url, **options)
         server.allow_log()
         server.backend = backend
@@ -74,12 +74,8 @@ STRICT = {
     "signed length": b"HTTP/1.1 200 OK\r\nContent-Length: +3\r\n\r\nabc",
     "hex length": b"HTTP/1.1 200 OK\r\nContent-Length: 0x3\r\n\r\nabc",
     "huge length": b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nabc",
-    "length and chunked": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"
-                          b"3\r\nabc\r\n0\r\n\r\n",
     "unknown coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nabc",
     "chunked twice": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
-    "space before colon": b"HTTP/1.1 200 OK\r\nContent-Length : 3\r\n\r\nabc",
-    "folded field": b"HTTP/1.1 200 OK\r\nX-A: b\r\n c\r\nContent-Length: 0\r\n\r\n",
     "nul in value": b"HTTP/1.1 200 OK\r\nX-A: b\0c\r\nContent-Length: 0\r\n\r\n",
     "bare cr": b"HTTP/1.1 200 OK\r\nX-A: b\rc\r\nContent-Length: 0\r\n\r\n",
     "empty name": b"HTTP/1.1 200 OK\r\n: b\r\nContent-Length: 0\r\n\r\n",
@@ -100,12 +96,31 @@ def test_ambiguous_answers_are_502_and_end_the_connection(broken, data):
     assert len(server.backend.connections[0].requests) == 1
 
 
+TOLERABLE = {
+    "equal lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+    "length and chunked": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"
+                          b"3\r\nabc\r\n0\r\n\r\n",
+    "space before colon": b"HTTP/1.1 200 OK\r\nX-A : b\r\nContent-Length : 3\r\n\r\nabc",
+    "folded field": b"HTTP/1.1 200 OK\r\nX-A: b\r\n c\r\nContent-Length: 3\r\n\r\nabc",
+    "bare line ends": b"HTTP/1.1 200 OK\nContent-Length: 3\n\nabc",
+}
+
+
 @pytest.mark.own
-def test_equal_lengths_in_two_fields_are_one_length_or_refused(broken):
-    """RFC 9112 6.3 lets a recipient take them as one; two framings may never go on."""
-    server = broken(say(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc"))
+@pytest.mark.parametrize("data", TOLERABLE.values(), ids=TOLERABLE.keys())
+def test_odd_answers_are_502_or_repaired(broken, data):
+    """RFC 9112 lets a proxy repair these (5.1, 5.2, 6.3, 2.2); what may not happen is that the
+    oddity goes on to the client, or that two framings leave a connection in the pool."""
+    server = broken(say(data, "wait"))
     response = fetch(server.port)
-    assert response.status == 502 or (response.body, response.truncated) == (b"abc", False)
+    assert b"X-A :" not in response.raw_head and b"\r\n " not in response.raw_head
+    if response.status != 502:
+        assert (response.status, response.body, response.truncated) == (200, b"abc", False)
+        assert len(response.fields.all("Content-Length")) + len(
+            response.fields.all("Transfer-Encoding")) == 1
+    if data in (TOLERABLE["length and chunked"],) or response.status == 502:
+        assert fetch(server.port).body == b"well"
+        assert len(server.backend.connections) == 2
 
 
 HALVES = {
@@ -117,26 +132,24 @@ HALVES = {
 }
 
 
+@pytest.mark.own
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("data, end", HALVES.values(), ids=HALVES.keys())
-def test_no_whole_head_is_502(broken, data, end, method):
+def test_no_whole_head_is_502_and_a_post_is_sent_once(broken, data, end, method):
+    """mod_proxy takes some of these heads for complete."""
     server = broken(say(data, end), always=True)
-    response = fetch(server.port, method=method, body=b"x" if method == "POST" else None)
-    if settings.OWN or "head" not in repr(data):
-        assert response.status == 502 or not settings.OWN
-    assert response.status >= 200
+    body = b"once" if method == "POST" else None
+    assert fetch(server.port, method=method, body=body).status == 502
+    assert len(server.backend.requests) <= (1 if method == "POST" else 2)
 
 
-@pytest.mark.own
-@pytest.mark.parametrize("data, end", HALVES.values(), ids=HALVES.keys())
-def test_no_whole_head_is_502_for_a_post_which_is_sent_once(broken, data, end):
-    server = broken(say(data, end), always=True)
-    assert fetch(server.port, method="POST", body=b"once").status == 502
-    assert len(server.backend.requests) == 1
+@pytest.mark.parametrize("data, end", [HALVES["nothing"], HALVES["half a status line"]])
+def test_closed_before_the_head_is_502(broken, data, end):
+    assert fetch(broken(say(data, end), always=True).port, method="POST", body=b"x").status == 502
 
 
-def test_refused_is_503(make, family):
-    server = make.httpd("{P}ProxyPass / {b}/\n", family=family, b=f"http://127.0.0.1:{closed_port()}")
+def test_refused_is_503(make):
+    server = make.httpd("{P}ProxyPass / {b}/\n", b=f"http://127.0.0.1:{closed_port()}")
     server.allow_log()
     response = fetch(server.port)
     assert response.status == 503
@@ -144,15 +157,15 @@ def test_refused_is_503(make, family):
 
 
 @pytest.mark.own
-def test_unknown_host_is_502(make, family):
+def test_unknown_host_is_502(make):
     """mod_proxy: 500."""
-    server = make.httpd("{P}ProxyPass / http://no-such-host.invalid/\n", family=family)
+    server = make.httpd("{P}ProxyPass / http://no-such-host.invalid/\n")
     server.allow_log(PROXY_TROUBLE + r"|no-such-host")
     assert fetch(server.port).status == 502
 
 
 @pytest.mark.own
-def test_accept_and_close_tries_another_member_for_get(make, family):
+def test_accept_and_close_tries_another_member_for_get(make):
     """mod_proxy answers 502 to every second GET for ever."""
     closing = make.backend(lambda c: c.read_request())
     alive = make.echo("a")
@@ -162,7 +175,7 @@ def test_accept_and_close_tries_another_member_for_get(make, family):
     {{P}}BalancerMember {alive.url}
 </{{P}}Proxy>
 {{P}}ProxyPass / balancer://pool/
-""", family=family)
+""")
     server.allow_log()
     assert [fetch(server.port).status for _ in range(10)] == [200] * 10
     posts = [fetch(server.port, f"/{i}", "POST", body=b"x").status for i in range(10)]
@@ -309,35 +322,35 @@ def test_a_client_that_goes_away_ends_the_backend_work(broken):
 # --- the log ----------------------------------------------------------------------------------------
 
 LOGGED = {
-    "refused": (None, r"CXP0102: .*http://127\.0\.0\.1:\d+: .*connection refused.*503"),
-    "closed": (say(b""), r"CXP0107: .*http://127\.0\.0\.1:\d+: .*without an answer.*502"),
-    "half a head": (say(b"HTTP/1.1 200 OK\r\nX-A"), r"CXP0110: .*http://127\.0\.0\.1:\d+: .*502"),
-    "garbage": (say(b"rubbish\r\n\r\n"), r"CXP0111: .*http://127\.0\.0\.1:\d+: .*502"),
-    "half a body": (say(HEAD + b"half"), r"CXP0119: .*http://127\.0\.0\.1:\d+: .*ended early"),
-    "timeout": (stall(), r"CXP0109: .*http://127\.0\.0\.1:\d+: .*504"),
-    "framing": (say(STRICT["two lengths"]), r"CXP0116: .*http://127\.0\.0\.1:\d+: .*502"),
+    "refused": (None, r"CXP0102: .*http://127\.0\.0\.1:\d+/?: .*connection refused.*503"),
+    "closed": (say(b""), r"CXP0107: .*http://127\.0\.0\.1:\d+/?: .*without an answer.*502"),
+    "half a head": (say(b"HTTP/1.1 200 OK\r\nX-A"), r"CXP0110: .*http://127\.0\.0\.1:\d+/?: .*502"),
+    "garbage": (say(b"rubbish\r\n\r\n"), r"CXP0111: .*http://127\.0\.0\.1:\d+/?: .*502"),
+    "half a body": (say(HEAD + b"half"), r"CXP0119: .*http://127\.0\.0\.1:\d+/?: .*ended early"),
+    "timeout": (stall(), r"CXP0109: .*http://127\.0\.0\.1:\d+/?: .*504"),
+    "framing": (say(STRICT["two lengths"]), r"CXP0116: .*http://127\.0\.0\.1:\d+/?: .*502"),
 }
 
 
 @pytest.mark.own
 @pytest.mark.parametrize("script, line", LOGGED.values(), ids=LOGGED.keys())
-def test_the_log_names_tag_member_reason_and_answer(make, family, script, line):
-    backend = make.backend(script, ) if script else None
+def test_the_log_names_tag_member_reason_and_answer(make, script, line):
+    backend = make.backend(script) if script else None
     url = backend.url if backend else f"http://127.0.0.1:{closed_port()}"
-    server = make.httpd("{P}ProxyPass / {b}/ timeout=1\n", family=family, b=url)
+    server = make.httpd("{P}ProxyPass / {b}/ timeout=1\n", b=url)
     server.allow_log()
     fetch(server.port, method="POST", body=b"x")
     server.expect_log(r"\[cxxproxy:(warn|error)\].*" + line)
 
 
 @pytest.mark.own
-def test_the_log_names_the_balancer(make, family):
+def test_the_log_names_the_balancer(make):
     server = make.httpd(f"""
 <{{P}}Proxy balancer://pool>
     {{P}}BalancerMember http://127.0.0.1:{closed_port()}
 </{{P}}Proxy>
 {{P}}ProxyPass / balancer://pool/
-""", family=family)
+""")
     server.allow_log()
     assert fetch(server.port).status == 503
     server.expect_log(r"CXP0102: balancer://pool http://127\.0\.0\.1:\d+")
@@ -362,9 +375,9 @@ def test_the_client_connection_survives_an_error_page(broken):
             assert client.ask().body == b"well"
 
 
-def test_a_body_behind_an_error_page_is_no_request(make, family):
+def test_a_body_behind_an_error_page_is_no_request(make):
     """The unread body of a refused request must not be taken for the next request."""
-    server = make.httpd("{P}ProxyPass / {b}/\n", family=family, b=f"http://127.0.0.1:{closed_port()}")
+    server = make.httpd("{P}ProxyPass / {b}/\n", b=f"http://127.0.0.1:{closed_port()}")
     server.allow_log()
     smuggled = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
     with Client(server.port) as client:
@@ -380,10 +393,10 @@ def test_a_body_behind_an_error_page_is_no_request(make, family):
 
 @pytest.mark.slow
 @pytest.mark.own
-def test_nothing_leaks_over_many_failures(make, family):
+def test_nothing_leaks_over_many_failures(make):
     """600 failures of all kinds: descriptors are back where they were, and requests work."""
     kinds = [say(b""), say(b"", "reset"), say(b"HTTP/1.1 200"), say(HEAD + b"half"),
-             say(STRICT["bad" if "bad" in STRICT else "two lengths"]), say(chunked(b"x"))]
+             say(STRICT["two lengths"]), say(chunked(b"x"))]
 
     def script(connection):
         asked = connection.read_request()
@@ -393,7 +406,7 @@ def test_nothing_leaks_over_many_failures(make, family):
         number = int(asked.target[1:])
         _replay(kinds[number % len(kinds)], connection)
     backend = make.backend(script)
-    server = make.httpd("{P}ProxyPass / {b}/\n", family=family, b=backend.url, threads=4)
+    server = make.httpd("{P}ProxyPass / {b}/\n", b=backend.url, threads=4)
     server.allow_log()
     fetch(server.port, "/well")
 

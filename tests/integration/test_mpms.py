@@ -10,7 +10,7 @@ MPMS = ["event", "worker", "prefork"]
 
 
 @pytest.fixture(params=MPMS)
-def server(request, make, family):
+def server(request, make):
     backends = [make.echo(name) for name in "ab"]
     server = make.httpd(f"""
 <{{P}}Proxy balancer://pool>
@@ -18,7 +18,7 @@ def server(request, make, family):
     {{P}}BalancerMember {backends[1].url}
 </{{P}}Proxy>
 {{P}}ProxyPass / balancer://pool/
-""", family=family, mpm=request.param, processes=12 if request.param == "prefork" else 3, threads=8)
+""", mpm=request.param, processes=12 if request.param == "prefork" else 3, threads=8)
     server.backends = backends
     return server
 

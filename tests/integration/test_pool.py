@@ -10,10 +10,10 @@ from support.wire import answer, chunked
 
 
 @pytest.fixture
-def server_for(make, family):
+def server_for(make):
     def build(script, parameters="", extra="", **options):
         backend = make.backend(script)
-        server = make.httpd(extra + "{P}ProxyPass / {b}/ " + parameters + "\n", family=family,
+        server = make.httpd(extra + "{P}ProxyPass / {b}/ " + parameters + "\n",
                             b=backend.url, **dict({"threads": 8}, **options))
         return server, backend
     return build
@@ -310,10 +310,10 @@ def test_no_connection_before_the_first_request(server_for):
     assert len(backend.connections) == 1
 
 
-def test_members_with_one_address_and_two_paths(make, family):
+def test_members_with_one_address_and_two_paths(make):
     """Two rules for one backend do not mix their answers up."""
     backend = make.echo("a")
-    server = make.httpd("{P}ProxyPass /one {b}/1\n{P}ProxyPass /two {b}/2\n", family=family,
+    server = make.httpd("{P}ProxyPass /one {b}/1\n{P}ProxyPass /two {b}/2\n",
                         b=backend.url)
     for _ in range(3):
         assert fetch(server.port, "/one").json()["target"] == "/1"

@@ -62,6 +62,19 @@ DirectoryIndex index.html
 WELCOME = "It works: this is the page of the server itself\n"
 
 
+def environment(reports):
+    """What httpd is started with; sanitizers write into the folder `reports`."""
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("APACHE_")}
+    if settings.ASAN:
+        runtime = [subprocess.check_output(["gcc", f"-print-file-name={lib}"], text=True).strip()
+                   for lib in ("libasan.so", "libubsan.so")]
+        variables["LD_PRELOAD"] = " ".join(runtime)
+        variables["ASAN_OPTIONS"] = ("detect_leaks=0:abort_on_error=1:quarantine_size_mb=8:"
+                                     f"log_path={reports}/report")
+        variables["UBSAN_OPTIONS"] = f"print_stacktrace=1:log_path={reports}/report"
+    return variables
+
+
 def fill(text, words):
     return re.sub(r"(?<!%)\{(\w+)\}", lambda m: str(words.get(m.group(1), m.group(0))), text)
 
@@ -138,24 +151,12 @@ class Httpd:
         (self.root / "httpd.conf").write_text(
             fill(TEMPLATE, self.words) + fill(self._before, self.words) + fill(conf, self.words))
 
-    def _environment(self):
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("APACHE_")}
-        if settings.ASAN:
-            runtime = [subprocess.check_output(["gcc", f"-print-file-name={lib}"], text=True).strip()
-                       for lib in ("libasan.so", "libubsan.so")]
-            environment["LD_PRELOAD"] = " ".join(runtime)
-            environment["ASAN_OPTIONS"] = (
-                "detect_leaks=0:abort_on_error=1:quarantine_size_mb=8:"
-                f"log_path={self.root}/asan/report")
-            environment["UBSAN_OPTIONS"] = f"print_stacktrace=1:log_path={self.root}/asan/report"
-        return environment
-
     def _command(self, *more):
         return [settings.HTTPD, "-d", str(self.root), "-f", str(self.root / "httpd.conf"), *more]
 
     def configtest(self):
         """(exit status, everything it said)."""
-        done = subprocess.run(self._command("-t"), env=self._environment(), text=True,
+        done = subprocess.run(self._command("-t"), env=environment(self.root / "asan"), text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60,
                               check=False)
         return done.returncode, done.stdout
@@ -165,7 +166,7 @@ class Httpd:
     def start(self):
         with open(self.root / "stderr.txt", "ab") as stderr:
             self.process = subprocess.Popen(
-                self._command("-DFOREGROUND"), env=self._environment(), stdin=subprocess.DEVNULL,
+                self._command("-DFOREGROUND"), env=environment(self.root / "asan"), stdin=subprocess.DEVNULL,
                 stdout=stderr, stderr=stderr, start_new_session=True)
         try:
             until(lambda: self.process.poll() is not None or self._generations() > 0,
