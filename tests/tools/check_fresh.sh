@@ -6,7 +6,7 @@
 #   second root   the package: install, a2enmod, both virtual hosts, removal while enabled, purge
 #
 # Every step runs in namespaces of its own, so its mounts and processes end with it. FRESH_STEPS="..."
-# chooses steps; FRESH_KEEP=1 leaves the roots in place.
+# chooses steps; FRESH_KEEP=1 leaves the roots in place and starts from the base that is there.
 set -u
 [ "$(id -u)" -eq 0 ] || { echo "check-fresh makes a root file system: run it as root" >&2; exit 1; }
 mkdir -p "$1"
@@ -45,7 +45,7 @@ make_base() {
   mirror=$(repositories | awk -v c="$codename" '$1 == "Debian" && $2 == c { print $3; exit }')
   [ -n "$mirror" ] || { echo "apt knows no Debian mirror for $codename" >&2; return 1; }
   debootstrap --variant=minbase "$codename" "$fresh/base" "$mirror" >"$fresh/debootstrap.log" 2>&1 ||
-    { tail -n 20 "$fresh/debootstrap.log"; return 1; }
+    { tail -n 20 "$fresh/debootstrap.log"; rm -rf --one-file-system "$fresh/base"; return 1; }
   repositories | awk '$1 == "Debian" { print "deb", $3, $2, $4 }' >"$fresh/base/etc/apt/sources.list"
   # How to reach the mirror (a proxy, a mirror that stands still) is the machine's affair.
   apt-config dump | grep -E '^Acquire::(http|https|ftp|Retries|Check-)' >"$fresh/base/etc/apt/apt.conf.d/90machine"
@@ -138,15 +138,15 @@ second_root() {
 installed_traces() { find "$fresh/second" -xdev -name '*cxxproxy*' ! -path '*/var/log/*' ! -path '*/var/cache/*'; }
 
 try_package() {
-  second_root
+  second_root || { verdict "a root to install the package in" 1; return; }
   in_second apt-get -qq -y install --no-install-recommends /tmp/package.deb >"$fresh/install.log" 2>&1
   verdict "apt-get install ./libapache2-mod-cxxproxy_*.deb" $?
   in_second apt-get -qq -y install --no-install-recommends apache2 curl python3-minimal python3 procps >>"$fresh/install.log" 2>&1
   verdict "apt-get install apache2" $?
   [ ! -e "$fresh/second/etc/apache2/mods-enabled/cxxproxy.load" ]
   verdict "the package enables nothing by itself" $?
-  OWN_NETWORK=1 unshare --net -- /bin/bash -c 'true' || { verdict "a network namespace" 1; return; }
   export -f in_root
+  # The test uses ports 80, 8080 and 8081; in a network of its own nobody else has them.
   fresh="$fresh" OWN_NETWORK=1 unshare --net -- /bin/bash -c 'in_root "$fresh/second" /tmp/proxy-a-request' 2>&1 | tee "$fresh/proxy.log"
   [ "${PIPESTATUS[0]}" -eq 0 ]
   verdict "a2enmod, both virtual hosts, apachectl, a2dismod" $?
@@ -164,11 +164,11 @@ try_package() {
 # ----------------------------------------------------------------------------------------------------
 
 [ -z "$(git status --porcelain --untracked-files=no)" ] || echo "note: changes that are not committed are not part of this check"
-clean_up_first() { rm -rf --one-file-system "$fresh/base" "$fresh/first" "$fresh/second"; }
-clean_up_first
+[ -n "${FRESH_KEEP:-}" ] || rm -rf --one-file-system "$fresh/base"
+rm -rf --one-file-system "$fresh/first" "$fresh/second"
 mkdir -p "$fresh"
-echo "debootstrap ..."
-make_base || { echo "no root file system; log in $fresh" >&2; exit 1; }
+[ -x "$fresh/base/usr/bin/apt-get" ] || echo "debootstrap ..."
+[ -x "$fresh/base/usr/bin/apt-get" ] || make_base || { echo "no root file system; log in $fresh" >&2; exit 1; }
 if wanted demo || wanted user || wanted check || wanted deb; then
   first_root || { echo "the first root could not be prepared" >&2; exit 1; }
   for step in demo user check deb; do
