@@ -35,7 +35,9 @@ bool another_member_may_help(ProxyErrc code) noexcept {
     case ProxyErrc::SendTimeout:
     case ProxyErrc::ClosedBeforeHead:
     case ProxyErrc::ResetBeforeHead:
-    case ProxyErrc::HeadTimeout: return true;
+    case ProxyErrc::HeadTimeout:
+    case ProxyErrc::BodyTruncated:  // only counts while nothing was passed to the client
+    case ProxyErrc::BodyReset: return true;
     default: return false;
   }
 }
@@ -71,6 +73,7 @@ Step Exchange::step() {
     }
     Step step{.needs = needs, .deadline = deadline_};
     if (await_continue_) step.deadline = std::min(step.deadline, continue_deadline_);
+    if (head_held_) step.deadline = std::min(step.deadline, held_until_);
     if (lease_ && lease_.stream() != nullptr) step.upstream_descriptor = lease_.stream()->descriptor();
     if ((needs & kPoolSlot) != 0) step.pool = &member().pool;
     return step;
@@ -166,8 +169,9 @@ Exchange::Flow Exchange::take_slot(unsigned& needs) {
     return Flow::Waiting;
   }
   armed_ = false;
-  // What cannot be repeated must not be sent into a connection that the backend has closed already.
-  if (lease_.stream() != nullptr && !downstream_.facts().idempotent && !lease_.stream()->looks_idle()) lease_.close_stream();
+  // One look before a kept connection is used: closed by the backend means a replay saved, and bytes
+  // that nobody asked for would be taken for the answer (response queue poisoning).
+  if (lease_.stream() != nullptr && !lease_.stream()->looks_idle()) lease_.close_stream();
   if (lease_.stream() != nullptr) return begin_request();
   resolver_error_.clear();
   addresses_ = member().addresses.addresses(services_.clock.now(), resolver_error_);
@@ -417,7 +421,6 @@ Exchange::Flow Exchange::on_interim() {
 Exchange::Flow Exchange::on_head() {
   in_head_ = false;
   armed_ = false;
-  answer_started_ = true;
   if (await_continue_) {
     await_continue_ = false;  // the final answer came instead: the body is not sent at all
     sending_ = false;
@@ -427,23 +430,30 @@ Exchange::Flow Exchange::on_head() {
                          .body_follows = codec_->body_follows(),
                          .length = codec_->content_length(),
                          .request_taken = body_complete_});
+  head_held_ = true;
+  held_until_ = services_.clock.now() + kHeadHold;
   return digest_body({buffer_.get() + begin_, end_ - begin_}, false);
+}
+
+// From here on the client may have seen a part of this answer: there is no other attempt.
+bool Exchange::pass(bool flush) {
+  head_held_ = false;
+  answer_started_ = true;
+  unflushed_ = !flush;
+  return downstream_.pass(flush);
 }
 
 Exchange::Flow Exchange::receive_body(unsigned& needs) {
   std::size_t want = kBodyBuffer;
   if (const auto left = codec_->body_left()) want = static_cast<std::size_t>(std::min<std::uint64_t>(want, *left));
   const std::span<char> into = downstream_.lend_buffer(want);
-  // Look without waiting first: what was passed on so far must be flushed before a wait.
-  const IoResult result = lease_.stream()->read(into, unflushed_ ? Wait::No : wait_mode());
+  // Look without waiting first: what the client has not seen yet must be flushed before a wait.
+  const IoResult result = lease_.stream()->read(into, unflushed_ || head_held_ ? Wait::No : wait_mode());
   if (result.status == IoStatus::WouldBlock) {
-    if (unflushed_) {
-      unflushed_ = false;
-      if (!downstream_.pass(true)) return attempt_failed(ProxyErrc::ClientGone, Phase::Body);
-      return Flow::Progress;
-    }
     needs |= kUpstreamReadable;
-    return Flow::Waiting;
+    if (head_held_ && services_.clock.now() < held_until_) return Flow::Waiting;
+    if (!unflushed_ && !head_held_) return Flow::Waiting;
+    return pass(true) ? Flow::Progress : attempt_failed(ProxyErrc::ClientGone, Phase::Body);
   }
   if (result.status != IoStatus::Ok) return on_stream_end(result);
   armed_ = false;
@@ -456,6 +466,7 @@ Exchange::Flow Exchange::digest_body(std::span<char> bytes, bool lent) {
   std::size_t run_start = 0;
   std::size_t run_size = 0;
   bool ended = false;
+  bool borrowed = false;
   while (!ended) {
     const codec::Event event = codec_->next(bytes);
     if (event.kind == codec::Event::Kind::Failed) {
@@ -466,6 +477,7 @@ Exchange::Flow Exchange::digest_body(std::span<char> bytes, bool lent) {
     if (!event.payload.empty()) {
       if (!lent) {
         downstream_.send_borrowed(event.payload);
+        borrowed = true;
       } else if (run_size == 0) {
         run_start = static_cast<std::size_t>(event.payload.data() - first);
         run_size = event.payload.size();
@@ -482,9 +494,8 @@ Exchange::Flow Exchange::digest_body(std::span<char> bytes, bool lent) {
     if (!bytes.empty()) lease_.discard();  // nobody asked for what follows: the connection is not clean
     return complete();
   }
-  unflushed_ = true;
-  if (!downstream_.pass(false)) return attempt_failed(ProxyErrc::ClientGone, Phase::Body);
-  return Flow::Progress;
+  if (head_held_ && run_size == 0 && !borrowed) return Flow::Progress;
+  return pass(false) ? Flow::Progress : attempt_failed(ProxyErrc::ClientGone, Phase::Body);
 }
 
 Exchange::Flow Exchange::on_stream_end(const IoResult& result) {
@@ -508,6 +519,7 @@ Exchange::Flow Exchange::complete() {
   }
   if (destination_.balancer != nullptr) (void)destination_.balancer->succeeded(member_index_);
   state_ = State::Done;
+  answer_started_ = true;
   if (!downstream_.finish()) {
     failure_ = {ProxyErrc::ClientGone, Phase::Body, false, 0};
     downstream_.report({.error = failure_, .end = AttemptEnd::GaveUp, .member = &member().spec, .number = attempts_});
@@ -569,7 +581,8 @@ Exchange::Flow Exchange::attempt_failed(ProxyErrc code, Phase phase, int os_erro
     downstream_.cut();
     return Flow::Progress;
   }
-  report.end = received_any_ ? AttemptEnd::GaveUp : after_failure(error, reused);
+  report.end = received_any_ && !head_held_ ? AttemptEnd::GaveUp : after_failure(error, reused);
+  head_held_ = false;
   if (report.end != AttemptEnd::Replay && destination_.balancer != nullptr && member_is_to_blame(error, reused)) {
     report.marked_failed = destination_.balancer->failed(member_index_, services_.clock.now());
   }

@@ -34,6 +34,9 @@ inline constexpr std::size_t kPrefetch = 16 * 1024;
 inline constexpr std::size_t kKeptBody = 64 * 1024;
 inline constexpr unsigned kMaxInterim = 10;
 inline constexpr base::Duration kContinueWait = std::chrono::seconds(1);
+// A head without a byte of its body waits this long for company: backends that write both apart then
+// cost one write to the client, and one that dies in between can still be replaced by another.
+inline constexpr base::Duration kHeadHold = std::chrono::milliseconds(10);
 
 // Where the request goes: one member, or the members of a balancer in its order.
 struct Destination {
@@ -101,6 +104,7 @@ class Exchange {
   Flow on_head();
   Flow on_stream_end(const upstream::IoResult& result);
   Flow complete();
+  bool pass(bool flush);
 
   void queue_frame(std::span<const upstream::ConstBuffer> parts, std::size_t bytes);
   void queue_body_end();
@@ -167,6 +171,8 @@ class Exchange {
   bool in_head_ = true;
   bool received_any_ = false;
   bool answer_started_ = false;
+  bool head_held_ = false;  // the head is ready for the client, but nothing was passed yet
+  base::Instant held_until_{};
   unsigned interims_ = 0;
   bool unflushed_ = false;  // something was passed to the client that it may not have seen yet
 };

@@ -25,7 +25,7 @@ std::string subject(const config::BalancerSpec* balancer, const config::MemberSp
   if (balancer != nullptr) text.append("balancer://").append(balancer->name);
   if (member != nullptr) {
     if (!text.empty()) text += ' ';
-    text += member->name;
+    text += member->url.path == "/" ? std::string_view(member->name).substr(0, member->name.size() - 1) : std::string_view(member->name);
   }
   return text.empty() ? std::string("request") : text;
 }

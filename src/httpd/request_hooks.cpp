@@ -78,6 +78,7 @@ int translate(request_rec* r) {
   const std::string_view uri(r->uri);
   const RouteChoice choice = choose_route(r, uri);
   if (choice.kind != RouteKind::Proxied) return kDeclined;
+  if (r->method_number == M_CONNECT) return refuse(r, HTTP_METHOD_NOT_ALLOWED, "CONNECT to a reverse proxy");
   const std::string_view prefix = own_prefix();
   const std::string_view rest = uri.substr(choice.matched);
   r->filename = apr_psprintf(r->pool, "%.*s%.*s%.*s", static_cast<int>(prefix.size()), prefix.data(), static_cast<int>(choice.url.size()),
