@@ -135,7 +135,7 @@ std::string allowed_values(const ParameterRow& row) {
     case ValueKind::LoadFactor:
       return std::to_string(row.min / 100) + " to " + std::to_string(row.max / 100) + ", at most two decimals";
     case ValueKind::Status:
-      return "letters D S I R H E N C, each group with + or - in front";
+      return "letters D S I R H E N C, + or - may stand in front";
     case ValueKind::Method:
       return "byrequests";
     case ValueKind::Text:

@@ -1,0 +1,93 @@
+// Directive lines as an administrator might type them: nothing may crash, what is accepted must be
+// within the ranges that messages promise, and the rules' index must agree with the rules.
+//
+// Input: lines "Directive word word ..."; the last line is a request path.
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "config/parameter_rows.h"
+#include "config/resolve.h"
+#include "config/statements.h"
+
+namespace {
+
+using namespace cxxproxy::config;
+
+void require(bool holds) {
+  if (!holds) __builtin_trap();
+}
+
+std::vector<std::string_view> split(std::string_view text, char at) {
+  std::vector<std::string_view> parts;
+  while (!text.empty()) {
+    const auto end = text.find(at);
+    if (end != 0) parts.push_back(text.substr(0, end));
+    text = end == std::string_view::npos ? std::string_view{} : text.substr(end + 1);
+  }
+  return parts;
+}
+
+Problem say(VhostConfig& server, std::vector<SaidReverse>& reverse, Words line) {
+  const Statement said{line[0], {"fuzz.conf", 1}};
+  const Words words = line.subspan(1);
+  switch (line[0][0]) {
+    case 'B':
+      return say_member(server, said, {}, words);
+    case 'S':
+      return say_set(server, said, {}, words);
+    case '<':
+      return say_section(server, said, words);
+    case 'T':
+      return words.empty() ? std::nullopt : say_timeout(server, said, words[0]);
+    case 'R':
+      return words.size() < 2 ? std::nullopt : say_reverse(reverse, said, words[0], words[1]);
+    default:
+      return say_proxy_pass(server, said, words);
+  }
+}
+
+void check_ranges(const ParameterSet& set) {
+  for (const auto& row : parameter_rows()) {
+    if (!row.is_supported() || row.min >= row.max) continue;
+    const auto value = set.value(row.id);
+    if (value) require(*value >= row.min && *value <= row.max);
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const auto lines = split({reinterpret_cast<const char*>(data), size}, '\n');
+  VhostConfig server;
+  std::vector<SaidReverse> reverse;
+  for (const std::string_view line : lines) {
+    const auto words = split(line, ' ');
+    if (words.empty()) continue;
+    const Problem wrong = say(server, reverse, words);
+    if (wrong) require(wrong->size() > words[0].size() && wrong->starts_with(words[0]));
+  }
+  for (const auto& member : server.own->plain) check_ranges(member->parameters);
+  for (const auto& balancer : server.own->balancers) {
+    for (const auto& member : balancer->members) check_ranges(member.parameters);
+  }
+
+  const std::vector<ServerView> views = {{&server, "main"}};
+  const Resolution resolution = resolve(views);
+  for (std::size_t i = 0; i < resolution.whole->members.size(); ++i) require(resolution.whole->members[i]->member_id == i);
+  const ResolvedVhost& vhost = *resolution.vhosts[0];
+  const std::string_view path = lines.empty() ? std::string_view{} : lines.back();
+  const RouteMatch found = vhost.find_route(path);
+  RouteMatch expected;
+  for (const Route& rule : vhost.tables[0]->rules()) {
+    if (const std::size_t matched = path_matches(rule.path, path)) {
+      expected = {&rule, matched};
+      break;
+    }
+  }
+  require(found.route == expected.route && found.matched == expected.matched);
+  ReverseChain chain{nullptr, &reverse, nullptr};
+  (void)map_back(&chain, vhost, path);
+  return 0;
+}
