@@ -3,6 +3,7 @@
 
     check_tags.py                  checks the tree
     check_tags.py --self-test      plants one fault of each kind and expects it to be found
+    check_tags.py --list           prints a register made from the code, to copy lines from
 
 A tag is CXP and four digits. It stands in the code either literally or as the number of a row of the
 failure table in src/base/error.cpp. The register has one line per tag, `CXP0123 file: meaning`, in
@@ -125,7 +126,18 @@ def self_test():
     return passed, failed
 
 
+def listing(root):
+    for tag, places in sorted(code_tags(root).items()):
+        path, number = places[0].split(":")
+        line = read(root, path).splitlines()[int(number) - 1]
+        words = re.search(tag + r":? ?([^\"]*)", line) or re.search(r'"([^"]*)"', line)
+        print(f"{tag} {path}: {words.group(1).strip() if words else ''}")
+
+
 def main():
+    if sys.argv[1:] == ["--list"]:
+        listing(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        return 0
     if sys.argv[1:] == ["--self-test"]:
         passed, failed = self_test()
     else:

@@ -57,7 +57,8 @@ in_root() {  # root command...: without the caller's environment, but for its pr
   shift
   unshare --mount --pid --fork --kill-child -- /bin/bash -c '
     root=$1; shift
-    mount -t proc proc "$root/proc" && mount --bind /dev "$root/dev" && mount -t tmpfs tmpfs "$root/dev/shm" || exit 1
+    mount -t proc proc "$root/proc" && mount --bind /dev "$root/dev" && mount -t tmpfs tmpfs "$root/dev/shm" &&
+      mount -t devpts devpts "$root/dev/pts" || exit 1
     [ -z "$OWN_NETWORK" ] || ip link set lo up || exit 1
     exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
       DEBIAN_FRONTEND=noninteractive ${http_proxy:+http_proxy="$http_proxy"} \
