@@ -6,7 +6,7 @@
     check_tags.py --list           prints a register made from the code, to copy lines from
 
 A tag is CXP and four digits. It stands in the code either literally or as the number of a row of the
-failure table in src/base/error.cpp. The register has one line per tag, `CXP0123 file: meaning`, in
+failure table in src/base/error.cpp (but for None, which is no failure). The register has one line per tag, `CXP0123 file: meaning`, in
 order; a retired tag stays in it with the file `-`, so that its number is not given out again. A tag
 has one place in the code, and the administrator finds it in docs/log-messages.md.
 """
@@ -37,7 +37,7 @@ def code_tags(root):
             line = re.sub(r"(?<!:)//.*", "", line)
             for tag in re.findall(r"CXP\d{4}", line):
                 places.setdefault(tag, []).append(f"{path}:{number}")
-            row = re.match(r"\s*\{E::\w+, (\d+), ", line) if path == ERROR_TABLE else None
+            row = re.match(r"\s*\{E::(?!None,)\w+, (\d+), ", line) if path == ERROR_TABLE else None
             if row:
                 places.setdefault(f"CXP{int(row.group(1)):04}", []).append(f"{path}:{number}")
     return places
@@ -91,9 +91,9 @@ def check(root):
 def self_test():
     good = {
         "mod_cxxproxy.cpp": "// CXP0777 in a comment\n",
-        ERROR_TABLE: "    {E::None, 100, S::Internal, 200, \"no failure\"},\n",
+        ERROR_TABLE: "    {E::None, 1, S::Internal, 200, \"\"},\n    {E::Internal, 100, S::Internal, 500, \"failure\"},\n",
         "src/httpd/log.cpp": "log(\"CXP0201: text\");\n",
-        REGISTER: "CXP0007 -: retired\nCXP0100 src/base/error.cpp: no failure\nCXP0201 src/httpd/log.cpp: text\n",
+        REGISTER: "CXP0007 -: retired\nCXP0100 src/base/error.cpp: failure\nCXP0201 src/httpd/log.cpp: text\n",
         GUIDE: "CXP0100 nothing. CXP0201 something.\n",
     }
     faults = [

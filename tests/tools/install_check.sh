@@ -37,6 +37,30 @@ verdict "the load file names the module's place" "LoadModule cxxproxy_module $mo
 verdict "the man page has no formatting error" "" \
   "$(man --warnings -E UTF-8 -l -Tutf8 -Z docs/mod_cxxproxy.8 2>&1 >/dev/null)"
 
+# The settings and the examples as they were installed, and the settings once more with every line on.
+mkdir "$root.server"
+trap 'rm -rf "$root" "$root.log" "$root.server"' EXIT
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=www.example.com -keyout "$root.server/key" \
+  -out "$root.server/pem" >"$root.log" 2>&1 || cat "$root.log"
+configtest() {  # the text of httpd's verdict on one file
+  {
+    printf 'ServerRoot "%s"\nServerName localhost\nListen 127.0.0.1:1\nErrorLog error.log\n' "$root.server"
+    printf 'LoadModule %s_module %s/mod_%s.so\n' mpm_event "$modules" mpm_event authz_core "$modules" authz_core \
+      alias "$modules" alias ssl "$modules" ssl
+    echo "LoadModule cxxproxy_module $root$modules/mod_cxxproxy.so"
+    echo "Include $1"
+  } >"$root.server/httpd.conf"
+  "$(apxs -q SBINDIR)/$(apxs -q progname)" -t -f "$root.server/httpd.conf" 2>&1 | grep -v 'AH00112: .*DocumentRoot'
+}
+for file in "$root$config/mods-available/cxxproxy.conf" "$root$doc"/examples/*.conf; do
+  sed "s|/etc/ssl/certs/www.example.com.pem|$root.server/pem|; s|/etc/ssl/private/www.example.com.key|$root.server/key|" \
+    "$file" >"$root.server/tried.conf"
+  verdict "configtest of $(basename "$file")" "Syntax OK" "$(configtest "$root.server/tried.conf")"
+done
+sed 's/^    #\(Cxx\)/    \1/' conf/cxxproxy.conf >"$root.server/tried.conf"
+verdict "every commented setting is one" "$(grep -c '^    #Cxx' conf/cxxproxy.conf) Syntax OK" \
+  "$(grep -c '^    Cxx' "$root.server/tried.conf") $(configtest "$root.server/tried.conf")"
+
 echo '# mine' >>"$root$config/mods-available/cxxproxy.conf"
 run install
 verdict "a second installation keeps the settings" "# mine" "$(tail -n 1 "$root$config/mods-available/cxxproxy.conf")"
