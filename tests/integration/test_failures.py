@@ -203,10 +203,10 @@ def test_a_cut_answer_looks_cut(broken, data, end):
         client.send(request())
         try:
             response = client.read()
-            assert response.truncated or response.status == 502, response
+            if response.status != 502:  # nothing of the answer had gone out yet
+                assert response.truncated and client.at_end()
         except Closed:
-            pass  # reset may overtake the head
-        assert client.at_end()
+            assert end == "reset"  # it may overtake the head
     assert fetch(server.port).body == b"well"
 
 
@@ -222,8 +222,8 @@ def test_bad_chunks_look_cut(broken, coded):
     with Client(server.port) as client:
         client.send(request())
         response = client.read()
-        assert response.truncated or response.status == 502
-        assert client.at_end()
+        if response.status != 502:  # nothing of the answer had gone out yet
+            assert response.truncated and client.at_end()
     assert fetch(server.port).body == b"well"
     assert len(server.backend.connections) == 2
 

@@ -197,7 +197,7 @@ def test_extra_bytes_behind_the_body_never_reach_the_next_client(server_for):
 @pytest.mark.parametrize("tail", [answer(b"POISON"), b"x", b"\r\n"], ids=["answer", "byte", "line"])
 def test_a_connection_with_extra_bytes_is_dropped(server_for, tail):
     """Also when the extra bytes come late, while the connection rests in the pool."""
-    late = threading.Event()
+    late, sent = threading.Event(), threading.Event()
 
     def script(connection):
         asked = connection.read_request()
@@ -205,6 +205,7 @@ def test_a_connection_with_extra_bytes_is_dropped(server_for, tail):
         if connection.number == 0:
             connection.wait(late)
             connection.send(tail)
+            sent.set()
             connection.wait_close()
             return
         keeps(connection)
@@ -212,6 +213,7 @@ def test_a_connection_with_extra_bytes_is_dropped(server_for, tail):
     server.allow_log()
     assert fetch(server.port, "/first").body == b"for /first"
     late.set()
+    assert sent.wait(settings.PATIENCE)
     first = backend.connections[0]
     assert fetch(server.port, "/second").status == 200
     assert len(backend.connections) == 2
