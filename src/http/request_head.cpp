@@ -75,7 +75,7 @@ class Writer {
     for (MergedField& merged : merged_) {
       if (!merged.own.empty() && !merged.written) put(merged.name, merged.own);
     }
-    if (!own(head_.forwarded.proto).empty()) put("X-Forwarded-Proto", head_.forwarded.proto);
+    if (!own(head_.forwarded.proto).empty() && !has_proto_) put("X-Forwarded-Proto", head_.forwarded.proto);
     put_framing();
     put_connection();
     out_.append("\r\n");
@@ -115,7 +115,7 @@ class Writer {
     if (!is_clean_text(field.value)) return bad_field("a field value holds a control character");
     const Role role = role_of(field.name);
     if (role == Role::Dropped || connection_.drops(field.name)) return {};
-    if (role == Role::ForwardedProto && !own(head_.forwarded.proto).empty()) return {};
+    if (role == Role::ForwardedProto) has_proto_ = true;
     if (role != Role::EndToEnd) {
       for (MergedField& merged : merged_) {
         if (merged.role != role || merged.own.empty()) continue;
@@ -160,6 +160,7 @@ class Writer {
   std::string& out_;
   HopByHop connection_;
   std::array<MergedField, 4> merged_;
+  bool has_proto_ = false;
 };
 
 }  // namespace

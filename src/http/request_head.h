@@ -6,7 +6,8 @@
 // SHAPES  Order as mod_proxy sends it: Host, the client's fields with their case kept, Expect,
 //         X-Forwarded-*, Content-Length or Transfer-Encoding, Connection. X-Forwarded-For, -Host and
 //         -Server are appended to what the client sent (", ") in the place of its field;
-//         X-Forwarded-Proto is the real one.
+//         X-Forwarded-Proto is only added where none
+//         is: "RequestHeader set X-Forwarded-Proto https" behind a TLS terminator must keep its word.
 //         `out` is cleared and keeps its capacity, so that a warm string is written without
 //         allocation; on failure it is empty.
 // ERRORS  BadTarget (target, host), BadRequestField (method, names, values) with a detail.
@@ -35,7 +36,7 @@ struct ForwardedFacts {
   std::string_view client_ip;    // X-Forwarded-For
   std::string_view client_host;  // X-Forwarded-Host: the client's Host field
   std::string_view server_name;  // X-Forwarded-Server
-  std::string_view proto;        // X-Forwarded-Proto: http or https
+  std::string_view proto;        // X-Forwarded-Proto where there is none: http or https
 };
 
 struct RequestHead {

@@ -17,6 +17,7 @@
 #include <http_request.h>
 #include <ap_mpm.h>
 #include <apr_fnmatch.h>
+#include <mod_core.h>
 #include <apr_strings.h>
 
 extern "C" {

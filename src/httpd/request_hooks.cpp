@@ -18,8 +18,6 @@
 #include "httpd/proxy_sections.h"
 #include "httpd/httpd_api.h"
 
-#include <mod_core.h>
-
 namespace cxxproxy::httpd {
 namespace {
 
@@ -243,7 +241,26 @@ int exchange_for(request_rec* r, std::string_view url) {
   return serve(r, *child, errand, {nullptr, {&undeclared.pointer, 1}});
 }
 
+// SetHandler "proxy:URL" or "cxxproxy:URL": the file's path is appended, as mod_proxy does.
+int take_handler_url(request_rec* r) {
+  if (r->proxyreq != PROXYREQ_NONE || r->handler == nullptr || r->filename == nullptr) return kDeclined;
+  std::string_view url(r->handler);
+  if (url.starts_with("cxxproxy:")) {
+    url.remove_prefix(9);
+  } else if (url.starts_with("proxy:") && !foreign_mod_proxy_loaded()) {
+    url.remove_prefix(6);
+  } else {
+    return kDeclined;
+  }
+  const std::string_view prefix = own_prefix();
+  r->filename = apr_psprintf(r->pool, "%.*s%.*s%s", static_cast<int>(prefix.size()), prefix.data(), static_cast<int>(url.size()), url.data(),
+                             r->filename);
+  r->proxyreq = PROXYREQ_REVERSE;
+  return make_canonical(r);
+}
+
 int handle(request_rec* r) {
+  if (const int status = take_handler_url(r); status != kOk && status != kDeclined) return status;
   const std::string_view url = proxied_url(r);
   if (url.empty()) return kDeclined;
   if (const int status = check_trace(r); status != kOk) return status;

@@ -80,11 +80,11 @@ TEST_CASE("the whole head, in mod_proxy's order", "[request_head]") {
         "User-Agent: t\r\n"
         "X-Forwarded-For: 1.2.3.4, 127.0.0.1\r\n"
         "X-forwarded-host: foo, me.test:81\r\n"
+        "X-Forwarded-Proto: gopher\r\n"
         "Z: 2\r\n"
         "Via: 1.1 k\r\n"
         "cookie: a\r\n"
         "X-Forwarded-Server: proxy.test\r\n"
-        "X-Forwarded-Proto: http\r\n"
         "Content-Length: 3\r\n"
         "Connection: Keep-Alive\r\n"
         "\r\n");
