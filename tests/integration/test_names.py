@@ -117,7 +117,6 @@ def test_without_the_module_the_names_are_httpds_error(make):
     assert status != 0 and "Invalid command 'CxxProxyPass'" in text, text
 
 
-@pytest.mark.xfail(strict=True, reason="SetHandler comes with the mapping work")
 def test_handler_names_are_public(make, backends):
     server = make.httpd('<Location /h>\n    SetHandler "cxxproxy:{a}/own"\n</Location>\n',
                         a=backends[0].url)

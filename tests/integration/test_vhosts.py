@@ -3,7 +3,6 @@ import re
 
 import pytest
 
-from support import settings
 from support.client import Client, fetch
 from support.httpd import WELCOME
 
@@ -271,7 +270,6 @@ def test_balancers_of_two_vhosts_with_one_name_are_two(make, abc, family):
     assert [served_by(server, host="two.test")[0] for _ in range(4)] == ["b", "c", "b", "c"]
 
 
-@pytest.mark.xfail(settings.OWN, strict=True, reason="SetHandler comes with the mapping work")
 def test_set_handler_proxies(make, abc, family):
     server = make.httpd("""
 <Location /h>

@@ -19,7 +19,6 @@ LIVE = []  # every server that runs now; the log check after each test walks it
 
 MOD_PROXY = ("proxy", "proxy_http", "slotmem_shm", "proxy_balancer", "lbmethod_byrequests")
 BASE_MODULES = ("authz_core", "alias", "dir", "mime", "headers", "setenvif", "env")
-BUILT_IN_NAMES = {"mpm_event": "mpm_event_module"}
 
 SEVERE = ("emerg", "alert", "crit", "error", "warn")
 CRASH = re.compile(r"AddressSanitizer|runtime error|exit signal|Segmentation|terminate called")
@@ -310,7 +309,7 @@ class Httpd:
         """Lines that this test may cause."""
         self._allowed.append(re.compile(pattern))
 
-    def expect_log(self, pattern):
+    def expect_log(self, pattern, timeout=None):
         """A line that this test must cause; waits for it and returns it."""
         expression = re.compile(pattern)
         self._allowed.append(expression)
@@ -318,7 +317,8 @@ class Httpd:
         def found():
             return next((line for line in self.error_log()[self._read:].splitlines()
                          if expression.search(line)), None)
-        return until(found, f"a log line that matches {pattern}\n{self.error_log()[self._read:]}")
+        return until(found, f"a log line that matches {pattern}\n{self.error_log()[self._read:]}",
+                     timeout)
 
     def forbid_log(self, pattern):
         assert not re.search(pattern, self.error_log()[self._read:]), pattern
