@@ -55,8 +55,9 @@ TSAN_FLAGS := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 # g++ 12 takes the empty side of a std::optional for an uninitialised value (and sees ghosts in
 # libstdc++'s <regex> under ASan). clang++ and valgrind look for the real ones.
-GXX_FLAGS := $(if $(findstring clang,$(CXX)),,-Wno-maybe-uninitialized)
-MODULE_LDFLAGS := -shared -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
+# A unique symbol keeps dlclose() from unloading the module: a restart would go on with the old one.
+GXX_FLAGS := $(if $(findstring clang,$(CXX)),,-Wno-maybe-uninitialized -fno-gnu-unique)
+MODULE_LDFLAGS := -shared -Wl,-z,relro -Wl,-z,now -Wl,--as-needed -Wl,--version-script=tests/make/exports.map
 
 # --- sources ----------------------------------------------------------------------------------
 

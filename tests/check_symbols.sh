@@ -43,6 +43,7 @@ check() {  # check file exported-symbol
   verdict "$so is bound at load time" "$(readelf -d "$so" | grep -q 'BIND_NOW\|FLAGS.*NOW' || echo 'no BIND_NOW')"
   verdict "$so has a read-only relocation segment" "$(readelf -lW "$so" | grep -q GNU_RELRO || echo 'no GNU_RELRO')"
   verdict "$so has no executable stack" "$(readelf -lW "$so" | awk '/GNU_STACK/ && /E/ && $7 ~ /E/ { print "executable stack" }')"
+  verdict "$so can be unloaded at a restart" "$(readelf -W --dyn-syms "$so" | awk '$5 == "UNIQUE" { print $8 }' | tr '\n' ' ')"
   verdict "$so has no text relocations" "$(readelf -d "$so" | grep -o TEXTREL)"
 }
 
