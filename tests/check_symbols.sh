@@ -29,7 +29,8 @@ check() {  # check file exported-symbol
   fi
   # ASan marks every global it watches; the marks are its own affair.
   extra=$(names --defined-only "$so" | grep -v '^__odr_asan')
-  verdict "$so exports $expected only" "$([ "$extra" = "$expected" ] || echo "it exports: ${extra:-nothing}" | tr '\n' ' ')"
+  verdict "$so exports $expected only" \
+    "$([ "$extra" = "$expected" ] || echo "it exports $(grep -c . <<<"$extra") names: $(head -n 5 <<<"$extra" | tr '\n' ' ')")"
 
   # Provided by the server, by what the server and the object are linked to, and by what those need.
   { names --defined-only "$httpd"
