@@ -403,3 +403,35 @@ def test_http_client_of_the_standard_library(front):
         told = json.loads(connection.getresponse().read())
         assert (told["method"], told["truncated"]) == (method, False)
     connection.close()
+
+
+def test_an_error_document_that_is_proxied_itself(make, family):
+    """The POST's body belongs to the failed request, not to the GET of its error document."""
+    pages = make.echo("pages")
+    server = make.httpd(f"""
+ErrorDocument 503 /pages/sorry
+{{P}}ProxyPass /pages {pages.url}/pages
+{{P}}ProxyPass / http://127.0.0.1:{closed_port()}/
+""", family=family)
+    server.allow_log()
+    for body in (b"short", b"x" * 100_000):
+        response = fetch(server.port, "/down", "POST", body=body)
+        assert response.status == 503
+        told = response.json()
+        assert (told["method"], told["target"], told["length"]) == ("GET", "/pages/sorry", 0)
+
+
+def test_no_proxy_leaves_the_request_to_httpd(make, echo, family):
+    server = make.httpd("""
+SetEnvIf Request_URI "^/local" no-proxy
+{P}ProxyPass / {b}/
+""", family=family, b=echo.url, modules=("setenvif",))
+    (server.root / "htdocs" / "local.txt").write_text("mine")
+    assert fetch(server.port, "/local.txt").text == "mine"
+    assert fetch(server.port, "/other").json()["target"] == "/other"
+
+
+def test_a_balancer_without_members_is_503(make, family):
+    server = make.httpd("{P}ProxyPass / balancer://nobody/\n", family=family)
+    server.allow_log()
+    assert fetch(server.port).status == 503

@@ -1,5 +1,7 @@
 """The tutorial with Debian's own tools: a copy of /etc/apache2, a2enmod, a2ensite, apachectl."""
+import grp
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -37,6 +39,11 @@ class DebianApache:
         self._edit("envvars", (r"(?m)^export (APACHE_\w+_DIR)=/var/(\w+)/.*$",
                                lambda m: f"export {m[1]}={self.root}/{m[2]}"),
                    (r"(?m)^export APACHE_PID_FILE=.*$", f"export APACHE_PID_FILE={self.root}/run/apache2.pid"))
+        if os.geteuid() != 0:  # apachectl gives its folders to the server's user
+            self._edit("envvars", (r"(?m)^export APACHE_RUN_USER=.*$",
+                                   f"export APACHE_RUN_USER={pwd.getpwuid(os.geteuid()).pw_name}"),
+                       (r"(?m)^export APACHE_RUN_GROUP=.*$",
+                        f"export APACHE_RUN_GROUP={grp.getgrgid(os.getegid()).gr_name}"))
         self._edit("ports.conf", (r"(?m)^Listen 80$", f"Listen 127.0.0.1:{self.port}"))
         self._edit("apache2.conf", (r"\Z", "ServerName proxy.test\n"))
         repository = settings.REPOSITORY / "conf"
