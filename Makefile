@@ -57,7 +57,7 @@ FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-r
 # libstdc++'s <regex> under ASan). clang++ and valgrind look for the real ones.
 # A unique symbol keeps dlclose() from unloading the module: a restart would go on with the old one.
 GXX_FLAGS := $(if $(findstring clang,$(CXX)),,-Wno-maybe-uninitialized -fno-gnu-unique)
-MODULE_LDFLAGS := -shared -Wl,-z,relro -Wl,-z,now -Wl,--as-needed -Wl,--version-script=tests/make/exports.map
+MODULE_LDFLAGS := -shared -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
 
 # --- sources ----------------------------------------------------------------------------------
 

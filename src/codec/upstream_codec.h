@@ -1,7 +1,6 @@
 // The seam that every protocol to the backend fills: bytes in, events out.
 //
-// WHAT    One codec serves one attempt: it frames the request body and turns what the backend sent
-//         into events. It owns no socket and no buffer; the exchange feeds it.
+// WHAT    One codec serves one attempt: it turns what the backend sent into events. It owns no socket and no buffer; the exchange feeds it.
 // SHAPES  While a head is being read (interim or final) `unread` must start at the head's first byte
 //         and be contiguous; NeedMore then consumes nothing. After Head, payloads are views into
 //         the bytes given. Interim and Head leave head() valid until the next call.
@@ -24,12 +23,6 @@ struct Event {
   Kind kind = Kind::NeedMore;
   std::size_t consumed = 0;
   std::string_view payload{};
-};
-
-// Bytes around one piece of the request body.
-struct BodyFrame {
-  std::string_view before;
-  std::string_view after;
 };
 
 class UpstreamCodec {

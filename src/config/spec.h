@@ -1,6 +1,6 @@
 // What the data plane knows of the configuration: members and balancers, resolved and immutable.
 //
-// WHAT    The result of parsing, merging and checking. Built once in post_config, shared by all
+// WHAT    The result of parsing, merging and checking. Built once per configuration, shared by all
 //         threads without a lock, destroyed with the configuration pool at the next reload.
 // SHAPES  A member without a balancer is the backend of a plain `ProxyPass / http://host/`. Its
 //         member_id and a balancer's balancer_id index process-wide tables: the shared segment's
@@ -38,7 +38,7 @@ struct MemberSpec {
   std::uint32_t member_id = 0;
   std::uint32_t loadfactor = 100;  // times 100, 100..10000
   std::uint32_t status = 0;        // StatusFlag bits from the file
-  unsigned max = 0;                // connections per child, 0 = threads per child
+  unsigned max = 0;                // connections per child, 0 = no limit (the threads are one)
   bool tcp_keepalive = false;
   bool reuse = true;               // keep connections to the backend
   base::Duration retry{std::chrono::seconds(60)};

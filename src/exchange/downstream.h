@@ -68,6 +68,7 @@ struct AttemptReport {
   const config::MemberSpec* member = nullptr;
   unsigned number = 1;  // first attempt is 1
   bool reused = false;
+  bool answer_begun = false;       // the client may have seen a part of the answer
   bool marked_failed = false;      // this attempt took the member out of use
   std::string_view detail{};       // the parser's or resolver's own words
   base::Duration limit{};          // the deadline that passed, for timeouts
@@ -93,6 +94,8 @@ class Downstream {
 
   virtual balancer::PickObserver* pick_observer() = 0;
   virtual void member_chosen(const config::MemberSpec& member, std::size_t index) = 0;
+  // The first answer after a time in which every member had failed.
+  virtual void balancer_recovered() = 0;
   virtual void report(const AttemptReport& attempt) = 0;
 };
 

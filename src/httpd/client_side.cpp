@@ -53,7 +53,8 @@ ClientSide::~ClientSide() {
 void ClientSide::read_facts() {
   facts_.head_request = r_->header_only != 0;
   facts_.idempotent = http::is_idempotent_method(view(r_->method));
-  if (r_->main != nullptr) return;  // the main request's body is not the included document's
+  // The main request's body is not the included document's, nor is it an error document's.
+  if (r_->main != nullptr || (r_->prev != nullptr && ap_is_HTTP_ERROR(r_->prev->status))) return;
 
   const char* coding = apr_table_get(r_->headers_in, "Transfer-Encoding");
   if (coding != nullptr) {
@@ -288,6 +289,8 @@ void ClientSide::member_chosen(const config::MemberSpec& member, std::size_t) {
   if (errand_.target.balancer == nullptr) return;
   apr_table_setn(r_->subprocess_env, "BALANCER_WORKER_NAME", member.name.c_str());
 }
+
+void ClientSide::balancer_recovered() { log_recovered(r_, *errand_.target.balancer, *member_); }
 
 void ClientSide::report(const exchange::AttemptReport& attempt) { log_attempt(r_, errand_.target.balancer, attempt); }
 

@@ -55,6 +55,7 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   void cut() override;
   balancer::PickObserver* pick_observer() override { return this; }
   void member_chosen(const config::MemberSpec& member, std::size_t index) override;
+  void balancer_recovered() override;
   void report(const exchange::AttemptReport& attempt) override;
 
  private:

@@ -36,9 +36,13 @@ bool is_timeout(ProxyErrc code) noexcept {
 }
 
 std::string reason(const AttemptReport& attempt) {
-  std::string text(base::info(attempt.error.code).sentence);
+  std::string_view sentence = base::info(attempt.error.code).sentence;
+  const bool limited = is_timeout(attempt.error.code) && attempt.limit.count() > 0;
+  constexpr std::string_view kInTime = " in time";
+  if (limited && sentence.ends_with(kInTime)) sentence.remove_suffix(kInTime.size());
+  std::string text(sentence);
   if (!attempt.detail.empty()) text.append(": ").append(attempt.detail);
-  if (is_timeout(attempt.error.code) && attempt.limit.count() > 0) text.append(" within ").append(seconds(attempt.limit));
+  if (limited) text.append(attempt.error.code == ProxyErrc::PoolExhausted ? " for " : " within ").append(seconds(attempt.limit));
   const int os_error = attempt.error.os_error;
   // 13 is what SELinux answers; without the hint administrators search for hours.
   if (attempt.error.phase == Phase::Connect && os_error == EACCES) text += ": permission denied (SELinux: setsebool httpd_can_network_connect on)";
@@ -46,7 +50,7 @@ std::string reason(const AttemptReport& attempt) {
   return text;
 }
 
-std::string outcome(request_rec* r, const config::BalancerSpec* balancer, const AttemptReport& attempt) {
+std::string outcome(const config::BalancerSpec* balancer, const AttemptReport& attempt) {
   std::string text;
   switch (attempt.end) {
     case AttemptEnd::Replay: text = "sent again on a new connection"; break;
@@ -54,7 +58,7 @@ std::string outcome(request_rec* r, const config::BalancerSpec* balancer, const 
     case AttemptEnd::Answered: text = "answered"; break;
     case AttemptEnd::GaveUp:
       if (attempt.error.code == ProxyErrc::ClientGone) text = "gave up";
-      else if (r->bytes_sent > 0 || attempt.error.phase == Phase::Body) text = "cut the answer to the client";
+      else if (attempt.answer_begun) text = "cut the answer to the client";
       else text = "answered " + std::to_string(base::status_for(attempt.error));
       break;
   }
@@ -79,7 +83,7 @@ void log_attempt(request_rec* r, const config::BalancerSpec* balancer, const Att
   attempts.append(", phase ").append(base::to_string(attempt.error.phase));
   ap_log_rerror(APLOG_MARK, level, 0, r, "CXP%04u: %s: %s (%s), %s", static_cast<unsigned>(base::info(attempt.error.code).tag),
                 subject(balancer, attempt.member).c_str(), reason(attempt).c_str(), attempts.c_str(),
-                outcome(r, balancer, attempt).c_str());
+                outcome(balancer, attempt).c_str());
 }
 
 void log_member_change(request_rec* r, const config::BalancerSpec& balancer, const config::MemberSpec& member, const char* what) noexcept {
@@ -89,6 +93,10 @@ void log_member_change(request_rec* r, const config::BalancerSpec& balancer, con
 void log_all_failed(request_rec* r, const config::BalancerSpec& balancer) noexcept {
   ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "CXP0021: %s: every member has failed, they are tried all the same",
                 subject(&balancer, nullptr).c_str());
+}
+
+void log_recovered(request_rec* r, const config::BalancerSpec& balancer, const config::MemberSpec& member) noexcept {
+  ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r, "CXP0023: %s: answers again, all members are offered", subject(&balancer, &member).c_str());
 }
 
 void log_refused_request(request_rec* r, std::string_view why) noexcept {

@@ -16,6 +16,7 @@ namespace cxxproxy::httpd {
 void log_attempt(request_rec* r, const config::BalancerSpec* balancer, const exchange::AttemptReport& attempt) noexcept;
 void log_member_change(request_rec* r, const config::BalancerSpec& balancer, const config::MemberSpec& member, const char* what) noexcept;
 void log_all_failed(request_rec* r, const config::BalancerSpec& balancer) noexcept;
+void log_recovered(request_rec* r, const config::BalancerSpec& balancer, const config::MemberSpec& member) noexcept;
 void log_refused_request(request_rec* r, std::string_view why) noexcept;
 
 }  // namespace cxxproxy::httpd

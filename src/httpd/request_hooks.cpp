@@ -73,6 +73,7 @@ int translate(request_rec* r) {
   if (r->proxyreq != PROXYREQ_NONE) return kDeclined;  // mod_rewrite [P] has decided
   // "*" names the server itself, and CONNECT a host, not a path of ours.
   if (r->uri == nullptr || r->uri[0] != '/' || std::string_view(r->unparsed_uri) == "*") return kDeclined;
+  if (apr_table_get(r->subprocess_env, "no-proxy") != nullptr) return kDeclined;
   const std::string_view uri(r->uri);
   const RouteChoice choice = choose_route(r, uri);
   if (choice.kind != RouteKind::Proxied) return kDeclined;
@@ -177,6 +178,7 @@ int status_of(request_rec* r, const exchange::Exchange& exchange, const ClientSi
     return client.filter_status();
   }
   const int status = base::status_for(error);
+  r->status_line = nullptr;  // of an answer that never went out
   if (error.code == ProxyErrc::ClientGone) {
     r->connection->aborted = 1;
     r->status = status;
@@ -210,6 +212,10 @@ int serve(request_rec* r, ChildState& child, const Errand& errand, const exchang
   return status_of(r, exchange, client);
 }
 
+bool is_switched_off(const config::MemberSpec& member) noexcept {
+  return (member.status & (config::bit(config::StatusFlag::Disabled) | config::bit(config::StatusFlag::Stopped))) != 0;
+}
+
 int exchange_for(request_rec* r, std::string_view url) {
   ChildState* child = child_state();
   if (child == nullptr) return HTTP_INTERNAL_SERVER_ERROR;
@@ -221,6 +227,12 @@ int exchange_for(request_rec* r, std::string_view url) {
   errand.target = chosen != nullptr && chosen->origin == parts.origin ? chosen->target : resolved_vhost(r->server).find_target(url);
   if (errand.target) {
     if (errand.target.balancer != nullptr) tell_balancer(r, *errand.target.balancer);
+    if (errand.target.member != nullptr && is_switched_off(*errand.target.member)) {
+      const auto& failure = base::info(ProxyErrc::NoUsableMember);
+      ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "CXP%04u: %s: switched off by its status parameter, answered %d",
+                    static_cast<unsigned>(failure.tag), errand.target.member->name.c_str(), failure.status);
+      return failure.status;
+    }
     return serve(r, *child, errand, child->destination(errand.target));
   }
   if (base::istarts_with(url, kBalancerScheme)) {

@@ -3,7 +3,7 @@
 // WHAT    Gives the address list of a host; asks the resolver at first use and when the list is
 //         older than the time to live. One thread refreshes while the others keep the old list, and
 //         the old list stays when the name no longer resolves (serve stale, as ATS HostDB does).
-// SHAPES  Thread-safe. The list is shared and immutable; a literal address never expires.
+// SHAPES  Thread-safe. The list is shared and immutable.
 // ERRORS  Empty pointer only when the name has never resolved.
 #pragma once
 

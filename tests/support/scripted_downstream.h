@@ -24,6 +24,7 @@ class ScriptedDownstream final : public exchange::Downstream {
   bool was_cut = false;
   unsigned flushes = 0;
   unsigned passes = 0;
+  unsigned recoveries = 0;
   std::size_t most_pending = 0;
   std::vector<exchange::AttemptReport> reports{};
   std::vector<std::string> chosen{};
@@ -105,6 +106,7 @@ class ScriptedDownstream final : public exchange::Downstream {
   }
   balancer::PickObserver* pick_observer() override { return nullptr; }
   void member_chosen(const config::MemberSpec& member, std::size_t) override { chosen.push_back(member.name); }
+  void balancer_recovered() override { ++recoveries; }
   void report(const exchange::AttemptReport& attempt) override { reports.push_back(attempt); }
 
  private:

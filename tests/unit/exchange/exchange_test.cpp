@@ -166,13 +166,15 @@ TEST_CASE("HEAD has no body whatever it announces", "[exchange]") {
 }
 
 TEST_CASE("a truncated answer is cut visibly", "[exchange]") {
-  const auto [answer, errc] = GENERATE(table<std::string, ProxyErrc>({
-      {"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello", ProxyErrc::BodyTruncated},
-      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", ProxyErrc::BodyTruncated},
-      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloXX", ProxyErrc::BadChunk},
+  const auto [answer, rest, errc] = GENERATE(table<std::string, test::Action, ProxyErrc>({
+      {"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello", test::eof(), ProxyErrc::BodyTruncated},
+      {"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello", test::fail(ECONNRESET), ProxyErrc::BodyReset},
+      {"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello", test::would_block(), ProxyErrc::BodyTimeout},
+      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", test::eof(), ProxyErrc::BodyTruncated},
+      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello", bytes("XX"), ProxyErrc::BadChunk},
   }));
   World world;
-  world.connector.add({.reads = {bytes(answer), test::eof()}});
+  world.connector.add({.reads = {bytes(answer), rest}});
   world.run();
   CHECK(world.client.was_cut);
   CHECK_FALSE(world.client.finished);
@@ -181,6 +183,18 @@ TEST_CASE("a truncated answer is cut visibly", "[exchange]") {
   CHECK(world.exchange->answer_started());
   CHECK(world.members[0]->pool.idle() == 0);
   CHECK(world.client.reports.size() == 1);
+}
+
+TEST_CASE("a broken body that came with the head is an error page, not a cut answer", "[exchange]") {
+  World world;
+  world.connector.add({.reads = {bytes("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloXX")}});
+  world.run();
+  CHECK(world.client.passes == 0);
+  CHECK_FALSE(world.client.was_cut);
+  CHECK_FALSE(world.exchange->answer_started());
+  CHECK(base::status_for(world.exchange->failure()) == 502);
+  REQUIRE(world.client.reports.size() == 1);
+  CHECK_FALSE(world.client.reports[0].answer_begun);
 }
 
 TEST_CASE("failures before the answer have their status", "[exchange]") {
@@ -484,6 +498,52 @@ TEST_CASE("an answer that came before the backend closed is found", "[exchange]"
                        .writes = {bytes(std::string(1000, '.')), test::fail(EPIPE)}});
   world.run();
   CHECK(world.client.status == 413);
+}
+
+TEST_CASE("a backend that closes while it is written to", "[exchange]") {
+  World world;
+  world.client.request.idempotent = false;
+  world.client.request.body = BodyKind::Length;
+  world.client.request.length = 200000;
+  world.client.add_body(std::string(200000, 'x'));
+  world.connector.add({.reads = {test::would_block(), test::eof()}, .writes = {bytes(std::string(1000, '.')), test::fail(EPIPE)}});
+  world.run();
+  CHECK(world.exchange->failure().code == ProxyErrc::SendFailed);
+  CHECK(base::status_for(world.exchange->failure()) == 502);
+}
+
+TEST_CASE("the first answer after a time of failures clears them", "[exchange]") {
+  World world(2, true);
+  (void)world.picker->failed(0, world.clock.now());
+  (void)world.picker->failed(1, world.clock.now());
+  world.connector.add({.reads = {bytes(kOk)}});
+  world.run();
+  CHECK(world.client.status == 200);
+  CHECK(world.client.recoveries == 1);
+  CHECK_FALSE(world.picker->is_failed(0));
+  CHECK_FALSE(world.picker->is_failed(1));
+}
+
+TEST_CASE("a backend that dies between head and body is replaced", "[exchange]") {
+  World world(2, true);
+  world.connector.add({.reads = {bytes("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"), test::eof()}});
+  world.connector.add({.reads = {bytes(kOk)}});
+  world.run();
+  CHECK(world.client.status == 200);
+  CHECK(world.client.body == "hello");
+  CHECK(world.client.finished);
+  CHECK_FALSE(world.client.was_cut);
+}
+
+TEST_CASE("a head alone reaches the client after a short wait", "[exchange]") {
+  World world;
+  world.connector.add({.reads = {bytes("HTTP/1.1 200 OK\r\n\r\n"), test::would_block(), test::would_block(), test::would_block()}});
+  const auto step = world.step();
+  CHECK(step.deadline == world.clock.now() + exchange::kHeadHold);
+  CHECK(world.client.passes == 0);
+  world.clock.advance(exchange::kHeadHold);
+  CHECK_FALSE(world.step().done);
+  CHECK(world.client.flushes == 1);
 }
 
 TEST_CASE("100 Continue is the backend's to give", "[exchange]") {

@@ -1,0 +1,122 @@
+// What a failed attempt means: another one, or an answer to the client.
+#include <cerrno>
+
+#include "exchange/exchange.h"
+
+namespace cxxproxy::exchange {
+
+using base::Error;
+using base::Phase;
+using base::ProxyErrc;
+
+namespace {
+
+// The backend gave no usable sign of life: another member may do better.
+bool another_member_may_help(ProxyErrc code) noexcept {
+  switch (code) {
+    case ProxyErrc::NameNotResolved:
+    case ProxyErrc::ConnectRefused:
+    case ProxyErrc::ConnectTimeout:
+    case ProxyErrc::ConnectFailed:
+    case ProxyErrc::SendFailed:
+    case ProxyErrc::SendTimeout:
+    case ProxyErrc::ClosedBeforeHead:
+    case ProxyErrc::ResetBeforeHead:
+    case ProxyErrc::HeadTimeout:
+    case ProxyErrc::BodyTruncated:  // only counts while nothing was passed to the client
+    case ProxyErrc::BodyReset: return true;
+    default: return false;
+  }
+}
+
+// How a kept connection dies that the backend had closed before our request came.
+bool looks_stale(ProxyErrc code) noexcept {
+  return code == ProxyErrc::ClosedBeforeHead || code == ProxyErrc::ResetBeforeHead || code == ProxyErrc::SendFailed;
+}
+
+}  // namespace
+
+Exchange::Flow Exchange::deadline_passed() {
+  armed_ = false;
+  switch (state_) {
+    case State::Prefetch: return give_up({ProxyErrc::ClientBodyTimeout, Phase::Send, true, 0});
+    case State::Slot: return attempt_failed(ProxyErrc::PoolExhausted, Phase::Connect);
+    case State::Connecting:
+      if (++address_index_ < addresses_->size()) return start_connect();
+      return attempt_failed(ProxyErrc::ConnectTimeout, Phase::Connect, ETIMEDOUT);
+    case State::Running: break;
+    case State::Pick:
+    case State::Done: return Flow::Progress;
+  }
+  if (!in_head_) return attempt_failed(ProxyErrc::BodyTimeout, Phase::Body);
+  if (!sending_) return attempt_failed(ProxyErrc::HeadTimeout, Phase::Head);
+  if (queue_at_ < queue_.size()) return attempt_failed(ProxyErrc::SendTimeout, Phase::Send);
+  return attempt_failed(await_continue_ ? ProxyErrc::HeadTimeout : ProxyErrc::ClientBodyTimeout, Phase::Send);
+}
+
+void Exchange::client_gone() {
+  if (state_ == State::Done) return;
+  (void)attempt_failed(ProxyErrc::ClientGone, in_head_ ? Phase::Head : Phase::Body);
+}
+
+bool Exchange::member_is_to_blame(const Error& error, bool reused) const {
+  if (base::info(error.code).side != base::Side::Upstream) return false;
+  if (error.phase == Phase::Resolve) return true;
+  if (error.phase == Phase::Connect) return error.code != ProxyErrc::PoolExhausted;
+  // A dead kept connection says nothing about the member, and a slow answer may be the request's fault.
+  return !reused && looks_stale(error.code);
+}
+
+AttemptEnd Exchange::after_failure(const Error& error, bool reused) const {
+  if (!another_member_may_help(error.code)) return AttemptEnd::GaveUp;
+  if (body_beyond_kept_) return AttemptEnd::GaveUp;
+  if (!error.nothing_sent && !downstream_.facts().idempotent) return AttemptEnd::GaveUp;
+  if (reused && looks_stale(error.code) && !replayed_) return AttemptEnd::Replay;
+  return destination_.balancer != nullptr ? AttemptEnd::NextMember : AttemptEnd::GaveUp;
+}
+
+Exchange::Flow Exchange::attempt_failed(ProxyErrc code, Phase phase, int os_error, std::string_view detail) {
+  const bool reused = lease_.reused();
+  const Error error{code, phase, sent_bytes_ == 0, os_error};
+  AttemptReport report{.error = error, .member = &member().spec, .number = attempts_, .reused = reused, .detail = detail, .limit = limit_};
+  lease_.discard();
+  last_error_ = error;
+  if (answer_started_) {
+    failure_ = error;
+    state_ = State::Done;
+    report.answer_begun = true;
+    downstream_.report(report);
+    downstream_.cut();
+    return Flow::Progress;
+  }
+  report.end = received_any_ && !head_held_ ? AttemptEnd::GaveUp : after_failure(error, reused);
+  head_held_ = false;
+  if (report.end != AttemptEnd::Replay && destination_.balancer != nullptr && member_is_to_blame(error, reused)) {
+    report.marked_failed = destination_.balancer->failed(member_index_, services_.clock.now());
+  }
+  if (report.end == AttemptEnd::NextMember && destination_.members.size() <= attempts_) report.end = AttemptEnd::GaveUp;
+  downstream_.report(report);
+  sent_bytes_ = 0;
+  armed_ = false;
+  switch (report.end) {
+    case AttemptEnd::Replay:
+      replayed_ = fresh_ = true;
+      state_ = State::Slot;
+      break;
+    case AttemptEnd::NextMember: state_ = State::Pick; break;
+    default:
+      failure_ = error;
+      state_ = State::Done;
+  }
+  return Flow::Progress;
+}
+
+// Failures before any attempt, or when no attempt is left to make.
+Exchange::Flow Exchange::give_up(const Error& error) {
+  failure_ = error;
+  if (attempts_ == 0) downstream_.report({.error = error, .end = AttemptEnd::GaveUp, .number = 1});
+  state_ = State::Done;
+  return Flow::Progress;
+}
+
+}  // namespace cxxproxy::exchange

@@ -1,0 +1,184 @@
+// The half of the exchange that reads: interim responses, head, body, end.
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "exchange/exchange.h"
+
+namespace cxxproxy::exchange {
+
+using base::Phase;
+using base::ProxyErrc;
+using upstream::IoResult;
+using upstream::IoStatus;
+using upstream::Wait;
+
+Exchange::Flow Exchange::receive(unsigned& needs) { return in_head_ ? receive_head(needs) : receive_body(needs); }
+
+Exchange::Flow Exchange::receive_head(unsigned& needs) {
+  if (!buffer_) {
+    buffer_ = std::make_unique_for_overwrite<char[]>(kHeadBuffer);
+    capacity_ = kHeadBuffer;
+  }
+  if (end_ == capacity_) {
+    if (begin_ > 0) {
+      std::memmove(buffer_.get(), buffer_.get() + begin_, end_ - begin_);
+    } else {
+      auto larger = std::make_unique_for_overwrite<char[]>(capacity_ * 2);  // the parser's limit ends this
+      std::memcpy(larger.get(), buffer_.get(), end_);
+      buffer_ = std::move(larger);
+      capacity_ *= 2;
+    }
+    end_ -= begin_;
+    begin_ = 0;
+  }
+  const IoResult result = lease_.stream()->read({buffer_.get() + end_, capacity_ - end_}, wait_mode());
+  if (result.status == IoStatus::WouldBlock) {
+    needs |= kUpstreamReadable;
+    return Flow::Waiting;
+  }
+  if (result.status != IoStatus::Ok) return on_stream_end(result);
+  armed_ = received_any_ && armed_;  // the head as a whole has one deadline, from its first byte on
+  received_any_ = true;
+  end_ += result.bytes;
+  return digest_head();
+}
+
+Exchange::Flow Exchange::digest_head() {
+  while (begin_ < end_) {
+    const codec::Event event = codec_->next({buffer_.get() + begin_, end_ - begin_});
+    begin_ += event.consumed;
+    switch (event.kind) {
+      case codec::Event::Kind::NeedMore: return Flow::Progress;
+      case codec::Event::Kind::Interim:
+        if (on_interim(); state_ != State::Running) return Flow::Progress;
+        break;
+      case codec::Event::Kind::Head: return on_head();
+      default: return attempt_failed(codec_->error(), Phase::Head, 0, codec_->detail());
+    }
+  }
+  begin_ = end_ = 0;
+  return Flow::Progress;
+}
+
+Exchange::Flow Exchange::on_interim() {
+  if (++interims_ > kMaxInterim) return attempt_failed(ProxyErrc::TooManyInterim, Phase::Head);
+  armed_ = false;
+  const bool continues = codec_->head().status == 100;
+  const bool wanted = !continues || await_continue_;
+  if (continues) await_continue_ = false;
+  if (wanted && !downstream_.send_interim(codec_->head())) return attempt_failed(ProxyErrc::ClientGone, Phase::Head);
+  return Flow::Progress;
+}
+
+Exchange::Flow Exchange::on_head() {
+  in_head_ = false;
+  armed_ = false;
+  if (destination_.balancer != nullptr && destination_.balancer->succeeded(member_index_)) downstream_.balancer_recovered();
+  if (await_continue_) {
+    await_continue_ = false;  // the final answer came instead: the body is not sent at all
+    sending_ = false;
+    send_broken_ = true;
+  }
+  downstream_.send_head({.head = codec_->head(),
+                         .body_follows = codec_->body_follows(),
+                         .length = codec_->content_length(),
+                         .request_taken = body_complete_});
+  head_held_ = true;
+  held_until_ = services_.clock.now() + kHeadHold;
+  return digest_body({buffer_.get() + begin_, end_ - begin_}, false);
+}
+
+// From here on the client may have seen a part of this answer: there is no other attempt.
+bool Exchange::pass(bool flush) {
+  head_held_ = false;
+  answer_started_ = true;
+  unflushed_ = !flush;
+  return downstream_.pass(flush);
+}
+
+Exchange::Flow Exchange::receive_body(unsigned& needs) {
+  std::size_t want = kBodyBuffer;
+  if (const auto left = codec_->body_left()) want = static_cast<std::size_t>(std::min<std::uint64_t>(want, *left));
+  const std::span<char> into = downstream_.lend_buffer(want);
+  // Look without waiting first: what the client has not seen yet must be flushed before a wait.
+  const IoResult result = lease_.stream()->read(into, unflushed_ || head_held_ ? Wait::No : wait_mode());
+  if (result.status == IoStatus::WouldBlock) {
+    needs |= kUpstreamReadable;
+    if (head_held_ && services_.clock.now() < held_until_) return Flow::Waiting;
+    if (!unflushed_ && !head_held_) return Flow::Waiting;
+    return pass(true) ? Flow::Progress : attempt_failed(ProxyErrc::ClientGone, Phase::Body);
+  }
+  if (result.status != IoStatus::Ok) return on_stream_end(result);
+  armed_ = false;
+  return digest_body(into.first(result.bytes), true);
+}
+
+// Lent bytes are handed over as one run: payloads of several chunks are moved together first.
+Exchange::Flow Exchange::digest_body(std::span<char> bytes, bool lent) {
+  char* const first = bytes.data();
+  std::size_t run_start = 0;
+  std::size_t run_size = 0;
+  bool ended = false;
+  bool borrowed = false;
+  while (!ended) {
+    const codec::Event event = codec_->next(bytes);
+    if (event.kind == codec::Event::Kind::Failed) {
+      if (lent && run_size > 0) downstream_.send_lent(run_start, run_size);
+      return attempt_failed(codec_->error(), Phase::Body, 0, codec_->detail());
+    }
+    ended = event.kind == codec::Event::Kind::End;
+    if (!event.payload.empty()) {
+      if (!lent) {
+        downstream_.send_borrowed(event.payload);
+        borrowed = true;
+      } else if (run_size == 0) {
+        run_start = static_cast<std::size_t>(event.payload.data() - first);
+        run_size = event.payload.size();
+      } else {
+        std::memmove(first + run_start + run_size, event.payload.data(), event.payload.size());
+        run_size += event.payload.size();
+      }
+    }
+    bytes = bytes.subspan(event.consumed);
+    if (event.kind == codec::Event::Kind::NeedMore) break;
+  }
+  if (lent && run_size > 0) downstream_.send_lent(run_start, run_size);
+  if (ended) {
+    if (!bytes.empty()) lease_.discard();  // nobody asked for what follows: the connection is not clean
+    return complete();
+  }
+  if (head_held_ && run_size == 0 && !borrowed) return Flow::Progress;
+  return pass(false) ? Flow::Progress : attempt_failed(ProxyErrc::ClientGone, Phase::Body);
+}
+
+Exchange::Flow Exchange::on_stream_end(const IoResult& result) {
+  const Phase phase = in_head_ ? Phase::Head : Phase::Body;
+  if (in_head_ && !received_any_ && send_broken_) return attempt_failed(ProxyErrc::SendFailed, Phase::Send, result.os_error);
+  if (result.status == IoStatus::Failed) {
+    if (!in_head_) return attempt_failed(ProxyErrc::BodyReset, phase, result.os_error);
+    return attempt_failed(received_any_ ? ProxyErrc::HeadIncomplete : ProxyErrc::ResetBeforeHead, phase, result.os_error);
+  }
+  const codec::Event event = codec_->end_of_stream(begin_ < end_);
+  if (event.kind == codec::Event::Kind::End) return complete();
+  return attempt_failed(codec_->error(), phase, 0, codec_->detail());
+}
+
+Exchange::Flow Exchange::complete() {
+  // Back to the pool before the client has everything: a slow client must not hold a connection.
+  const auto now = services_.clock.now();
+  if (lease_ && codec_->reusable() && member().spec.reuse && !sending_ && !send_broken_) {
+    lease_.keep(now);
+  } else {
+    lease_.discard();
+  }
+  state_ = State::Done;
+  answer_started_ = true;
+  if (!downstream_.finish()) {
+    failure_ = {ProxyErrc::ClientGone, Phase::Body, false, 0};
+    downstream_.report({.error = failure_, .end = AttemptEnd::GaveUp, .member = &member().spec, .number = attempts_, .answer_begun = true});
+  }
+  return Flow::Progress;
+}
+
+}  // namespace cxxproxy::exchange

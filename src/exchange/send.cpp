@@ -1,0 +1,131 @@
+// The half of the exchange that writes: request head, kept body, streamed body.
+#include <charconv>
+#include <cstring>
+
+#include "exchange/exchange.h"
+
+namespace cxxproxy::exchange {
+
+using base::Phase;
+using base::ProxyErrc;
+using upstream::ConstBuffer;
+using upstream::IoResult;
+using upstream::IoStatus;
+using upstream::Wait;
+
+Exchange::Flow Exchange::run(unsigned& needs) {
+  Flow flow = Flow::Waiting;
+  if (sending_) flow = send(needs);
+  if (state_ != State::Running) return Flow::Progress;
+  if (receive(needs) == Flow::Progress) flow = Flow::Progress;
+  return flow;
+}
+
+// One piece of the request a time: between two pieces the caller looks for an early answer.
+Exchange::Flow Exchange::send(unsigned& needs) {
+  if (!queue_more_body(needs)) return state_ == State::Running ? Flow::Waiting : Flow::Progress;
+  Flow flow = Flow::Waiting;
+  while (sending_ && queue_at_ < queue_.size()) {
+    if (write_queue(needs) == Flow::Waiting) return flow;
+    flow = Flow::Progress;
+  }
+  if (sending_ && queue_at_ == queue_.size() && (end_queued_ || plan_.body == BodyKind::None)) {
+    sending_ = false;
+    flow = Flow::Progress;
+  }
+  return flow;
+}
+
+// Puts what is at hand behind the queue: the kept bytes, the end, or one more piece from the client.
+// False when the exchange must wait for the client or has failed.
+bool Exchange::queue_more_body(unsigned& needs) {
+  if (plan_.body == BodyKind::None || end_queued_) return true;
+  if (await_continue_) {
+    if (queue_at_ < queue_.size()) return true;
+    if (services_.clock.now() < continue_deadline_) return false;
+    await_continue_ = false;  // a backend that ignores the expectation gets the body all the same
+  }
+  if (!kept_queued_) {
+    kept_queued_ = true;
+    if (!kept_.empty()) {
+      const ConstBuffer part{kept_.data(), kept_.size()};
+      queue_frame({&part, 1}, kept_.size());
+    }
+    if (body_complete_) queue_body_end();
+    if (end_queued_ || !kept_.empty()) return true;
+  }
+  if (queue_at_ < queue_.size()) return true;
+  const BodyPart part = downstream_.read_body(kBodyBuffer);
+  switch (part.kind) {
+    case BodyPart::Kind::WouldBlock: needs |= kClientReadable; return false;
+    case BodyPart::Kind::Failed: (void)attempt_failed(part.error, Phase::Send); return false;
+    case BodyPart::Kind::Data:
+    case BodyPart::Kind::End: break;
+  }
+  armed_ = false;
+  const bool last = part.kind == BodyPart::Kind::End || part.last;
+  const RequestFacts& facts = downstream_.facts();
+  const bool exact = facts.body == BodyKind::Length && facts.length_is_exact;
+  if (!count_body(part.bytes) || (last && exact && body_read_ != facts.length)) {
+    (void)attempt_failed(ProxyErrc::ClientBodyIncomplete, Phase::Send);
+    return false;
+  }
+  if (facts.idempotent) {
+    keep_body(part.parts, part.bytes);
+  } else {
+    body_beyond_kept_ = body_beyond_kept_ || part.bytes > 0;
+  }
+  queue_frame(part.parts, part.bytes);
+  if (last) {
+    body_complete_ = true;
+    queue_body_end();
+  }
+  return true;
+}
+
+void Exchange::queue_frame(std::span<const ConstBuffer> parts, std::size_t bytes) {
+  if (bytes == 0) return;
+  if (queue_at_ == queue_.size()) {
+    queue_.clear();
+    queue_at_ = 0;
+  }
+  const bool chunked = plan_.body == BodyKind::Chunked;
+  if (chunked) {
+    char* const last = std::to_chars(frame_head_, frame_head_ + sizeof frame_head_ - 2, bytes, 16).ptr;
+    std::memcpy(last, "\r\n", 2);
+    queue_.push_back({frame_head_, static_cast<std::size_t>(last + 2 - frame_head_)});
+  }
+  queue_.insert(queue_.end(), parts.begin(), parts.end());
+  if (chunked) queue_.push_back({"\r\n", 2});
+}
+
+void Exchange::queue_body_end() {
+  end_queued_ = true;
+  if (plan_.body == BodyKind::Chunked) queue_.push_back({"0\r\n\r\n", 5});
+}
+
+Exchange::Flow Exchange::write_queue(unsigned& needs) {
+  const std::span<const ConstBuffer> pending{queue_.data() + queue_at_, queue_.size() - queue_at_};
+  const IoResult result = lease_.stream()->write(pending, Wait::No);
+  if (result.status == IoStatus::WouldBlock) {
+    needs |= kUpstreamWritable;
+    return Flow::Waiting;
+  }
+  if (result.status != IoStatus::Ok) {
+    // The backend may have answered before it closed (413): look at that first.
+    send_broken_ = true;
+    sending_ = false;
+    return Flow::Progress;
+  }
+  armed_ = false;
+  sent_bytes_ += result.bytes;
+  std::size_t left = result.bytes;
+  while (queue_at_ < queue_.size() && left >= queue_[queue_at_].size) left -= queue_[queue_at_++].size;
+  if (left > 0) {
+    queue_[queue_at_].data += left;
+    queue_[queue_at_].size -= left;
+  }
+  return Flow::Progress;
+}
+
+}  // namespace cxxproxy::exchange
