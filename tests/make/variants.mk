@@ -26,13 +26,13 @@ $(2)/obj/%.o: %.cpp $$(MAKEFILE_DEPS) | $$(if $$(findstring /httpd/,$$*)$$(filte
 	@mkdir -p $$(@D)
 	$$(Q)$(3) $$(BASE_FLAGS) $(4) $$(TEST_FLAGS) $$(KIND_FLAGS) $$(CPPFLAGS) $$(CXXFLAGS) -MMD -MP -c -o $$@ $$<
 
-$(2)/mod_cxxproxy.so: $$(call objs,$(2),$$(H_SRCS) $$(A_SRCS) $$(P_SRCS))
+$(2)/mod_cxxproxy.so: $$(call objs,$(2),$$(H_SRCS) $$(A_SRCS) $$(P_SRCS)) src/httpd/exports.map
 	$$(call say,link,$$@)
-	$$(Q)$(3) $(4) $$(MODULE_LDFLAGS) -o $$@ $$^ $$(LDFLAGS)
+	$$(Q)$(3) $(4) $$(MODULE_LDFLAGS) -Wl,--version-script=src/httpd/exports.map -o $$@ $$(filter %.o,$$^) $$(LDFLAGS)
 
-$(2)/mod_cxxproxy_compat.so: $$(call objs,$(2),$$(COMPAT_SRCS))
+$(2)/mod_cxxproxy_compat.so: $$(call objs,$(2),$$(COMPAT_SRCS)) src/httpd/compat/exports.map
 	$$(call say,link,$$@)
-	$$(Q)$(3) $(4) $$(MODULE_LDFLAGS) -o $$@ $$^ $$(LDFLAGS)
+	$$(Q)$(3) $(4) $$(MODULE_LDFLAGS) -Wl,--version-script=src/httpd/compat/exports.map -o $$@ $$(filter %.o,$$^) $$(LDFLAGS)
 
 $(2)/unit_tests: $$(call objs,$(2),$$(UNIT_SRCS) $$(A_SRCS) $$(P_SRCS))
 	$$(call say,link,$$@)
