@@ -7,6 +7,7 @@
 //         slots and the child's connection pools.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -31,6 +32,21 @@ enum class StatusFlag : std::uint32_t {
 };
 constexpr std::uint32_t bit(StatusFlag flag) noexcept { return static_cast<std::uint32_t>(flag); }
 
+// May a request be sent again after its connection failed? A refused connection is not meant: nothing
+// was sent then, and the next member gets the request whatever is said here.
+enum class Replay : std::uint8_t {
+  On,    // when it may be repeated: an idempotent method, or nothing of it was sent
+  Safe,  // when nothing of it was sent, or the method is GET, HEAD, OPTIONS or TRACE
+  Off,
+};
+
+// What becomes of an answer with a line in its head that is no field.
+enum class BadHeader : std::uint8_t {
+  Refuse,     // 502
+  Skip,       // the line is left out
+  StartBody,  // the body begins with it
+};
+
 struct MemberSpec {
   http::Url url;
   std::string name;  // canonical URL, as logs and BALANCER_WORKER_NAME show it
@@ -45,6 +61,9 @@ struct MemberSpec {
   std::optional<base::Duration> timeout;          // unset: ProxyTimeout, then Timeout
   std::optional<base::Duration> connect_timeout;  // unset: timeout
   std::optional<base::Duration> ttl;              // idle lifetime of a kept connection
+  std::optional<base::Duration> total_timeout;    // unset: no limit for a request as a whole
+  Replay replay = Replay::On;
+  std::size_t response_field_size = 16 * 1024;  // bytes in one field line of an answer
 };
 
 enum class Method : std::uint8_t { ByRequests };

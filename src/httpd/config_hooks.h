@@ -42,6 +42,8 @@ const config::ResolvedVhost& resolved_vhost(const server_rec* server) noexcept;
 struct RequestSettings {
   bool preserve_host = false;
   bool add_headers = true;
+  bool continue_from_backend = true;  // Expect: 100-continue is the backend's to answer
+  config::BadHeader bad_header = config::BadHeader::Refuse;
   std::optional<base::Duration> proxy_timeout;  // unset: the vhost's Timeout
 };
 RequestSettings request_settings(const request_rec* r) noexcept;
