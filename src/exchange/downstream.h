@@ -33,7 +33,15 @@ struct RequestFacts {
   BodyKind body = BodyKind::None;  // as the client declared it
   std::uint64_t length = 0;        // when body is Length
   bool length_is_exact = true;     // false: an input filter may change the body's size
+  bool safe = false;               // asks for no change (RFC 9110 9.2.1)
   bool declared = true;            // false: only reading tells whether there is a body (HTTP/2)
+  // What the administrator asked of this request by environment variables (mod_proxy's names).
+  bool keep_alive = true;          // proxy-nokeepalive: no kept connection, none afterwards
+  bool fresh_connection = false;   // proxy-initial-not-pooled, first request of a client connection
+  bool http10 = false;             // force-proxy-request-1.0; the body then has a length
+  bool chunked_body = false;       // proxy-sendchunked
+  bool suppress_interim = false;   // proxy-interim-response Suppress
+  http::BadHeaderRule bad_header = http::BadHeaderRule::Refuse;
 };
 
 // How this attempt's head must describe the body.
@@ -42,6 +50,7 @@ struct HeadPlan {
   std::uint64_t length = 0;
   bool keep_alive = true;
   bool expect_continue = false;
+  bool http10 = false;
 };
 
 struct BodyPart {

@@ -25,10 +25,15 @@ ProxyErrc connect_errc(int os_error) noexcept {
 }  // namespace
 
 Exchange::Exchange(const Destination& destination, Downstream& downstream, const Services& services)
-    : destination_(destination), downstream_(downstream), services_(services) {}
+    : destination_(destination), downstream_(downstream), services_(services), started_(services.clock.now()) {}
 
 Step Exchange::step() {
   for (;;) {
+    if (total_deadline_ != base::Instant::max() && state_ != State::Done && services_.clock.now() >= total_deadline_) {
+      limit_ = total_deadline_ - started_;
+      (void)attempt_failed(ProxyErrc::TotalTimeout, in_head_ ? Phase::Head : Phase::Body);
+      continue;
+    }
     unsigned needs = 0;
     Flow flow = Flow::Progress;
     switch (state_) {
@@ -46,7 +51,7 @@ Step Exchange::step() {
       (void)deadline_passed();
       continue;
     }
-    Step step{.needs = needs, .deadline = deadline_};
+    Step step{.needs = needs, .deadline = std::min(deadline_, total_deadline_)};
     if (await_continue_) step.deadline = std::min(step.deadline, continue_deadline_);
     if (head_held_) step.deadline = std::min(step.deadline, held_until_);
     if (lease_ && lease_.stream() != nullptr) step.upstream_descriptor = lease_.stream()->descriptor();
@@ -68,7 +73,7 @@ base::Duration Exchange::timeout() const { return member().spec.timeout.value_or
 Wait Exchange::wait_mode() {
   if (!services_.may_wait || sending_) return Wait::No;
   if (!armed_) arm(limit_);
-  return deadline_ - services_.clock.now() > lease_.stream()->patience() ? Wait::Patience : Wait::No;
+  return std::min(deadline_, total_deadline_) - services_.clock.now() > lease_.stream()->patience() ? Wait::Patience : Wait::No;
 }
 
 // ---------------------------------------------------------------- request body
@@ -131,13 +136,15 @@ Exchange::Flow Exchange::pick() {
   replayed_ = false;
   fresh_ = false;
   ++attempts_;
+  if (member().spec.total_timeout) total_deadline_ = started_ + *member().spec.total_timeout;
   downstream_.member_chosen(member().spec, member_index_);
   state_ = State::Slot;
   return Flow::Progress;
 }
 
 Exchange::Flow Exchange::take_slot(unsigned& needs) {
-  lease_ = member().pool.acquire(services_.clock.now(), fresh_);
+  const RequestFacts& facts = downstream_.facts();
+  lease_ = member().pool.acquire(services_.clock.now(), fresh_ || facts.fresh_connection || !facts.keep_alive || facts.http10);
   if (!lease_) {
     if (!armed_) arm(timeout());
     needs |= kPoolSlot;
@@ -181,18 +188,19 @@ Exchange::Flow Exchange::connect(unsigned& needs) {
 
 Exchange::Flow Exchange::begin_request() {
   const RequestFacts& facts = downstream_.facts();
-  plan_ = HeadPlan{.keep_alive = member().spec.reuse};
-  if (body_complete_) {
+  plan_ = HeadPlan{.keep_alive = member().spec.reuse && facts.keep_alive && !facts.http10, .http10 = facts.http10};
+  const bool wants_chunks = facts.chunked_body && !facts.http10;
+  if (body_complete_ && !(wants_chunks && body_read_ > 0)) {
     const bool none = facts.body == BodyKind::None || (body_read_ == 0 && !facts.declared);
     plan_.body = none ? BodyKind::None : BodyKind::Length;
     plan_.length = body_read_;
-  } else if (facts.body == BodyKind::Length && facts.length_is_exact) {
+  } else if (facts.body == BodyKind::Length && facts.length_is_exact && !wants_chunks) {
     plan_.body = BodyKind::Length;
     plan_.length = facts.length;
   } else {
     plan_.body = BodyKind::Chunked;
   }
-  plan_.expect_continue = facts.expects_continue && body_read_ == 0 && !body_complete_;
+  plan_.expect_continue = facts.expects_continue && !facts.http10 && body_read_ == 0 && !body_complete_;
 
   const ProxyErrc refused = downstream_.write_request_head(member().spec, plan_, head_);
   if (refused != ProxyErrc::None) return attempt_failed(refused, Phase::Send);
@@ -205,7 +213,10 @@ Exchange::Flow Exchange::begin_request() {
   sending_ = true;
   await_continue_ = plan_.expect_continue;
   if (await_continue_) continue_deadline_ = services_.clock.now() + kContinueWait;
-  codec_.emplace(facts.head_request);
+  http::HeadLimits limits;
+  limits.field = member().spec.response_field_size;
+  limits.head = std::max(limits.head, 2 * limits.field);
+  codec_.emplace(facts.head_request, limits, facts.bad_header);
   begin_ = end_ = 0;
   in_head_ = true;
   received_any_ = false;

@@ -116,6 +116,7 @@ class Exchange {
   bool member_is_to_blame(const base::Error& error, bool reused) const;
   Flow give_up(const base::Error& error);
   Flow deadline_passed();
+  bool may_be_sent_again(const base::Error& error) const;
 
   void arm(base::Duration limit);
   upstream::Wait wait_mode();
@@ -140,6 +141,8 @@ class Exchange {
   std::size_t address_index_ = 0;
   std::string resolver_error_;
 
+  const base::Instant started_;
+  base::Instant total_deadline_ = base::Instant::max();
   base::Instant deadline_{};
   base::Duration limit_{};
   bool armed_ = false;

@@ -67,10 +67,21 @@ bool Exchange::member_is_to_blame(const Error& error, bool reused) const {
   return !reused && looks_stale(error.code);
 }
 
+// A refused connection hurts nobody; all else is a matter of the request and of `replay`.
+bool Exchange::may_be_sent_again(const Error& error) const {
+  const RequestFacts& facts = downstream_.facts();
+  switch (member().spec.replay) {
+    case config::Replay::Off: return error.nothing_sent && (error.phase == Phase::Connect || error.phase == Phase::Resolve);
+    case config::Replay::Safe: return error.nothing_sent || facts.safe;
+    case config::Replay::On: break;
+  }
+  return error.nothing_sent || facts.idempotent;
+}
+
 AttemptEnd Exchange::after_failure(const Error& error, bool reused) const {
   if (!another_member_may_help(error.code)) return AttemptEnd::GaveUp;
   if (body_beyond_kept_) return AttemptEnd::GaveUp;
-  if (!error.nothing_sent && !downstream_.facts().idempotent) return AttemptEnd::GaveUp;
+  if (!may_be_sent_again(error)) return AttemptEnd::GaveUp;
   if (reused && looks_stale(error.code) && !replayed_) return AttemptEnd::Replay;
   return destination_.balancer != nullptr ? AttemptEnd::NextMember : AttemptEnd::GaveUp;
 }

@@ -65,7 +65,7 @@ Exchange::Flow Exchange::on_interim() {
   if (++interims_ > kMaxInterim) return attempt_failed(ProxyErrc::TooManyInterim, Phase::Head);
   armed_ = false;
   const bool continues = codec_->head().status == 100;
-  const bool wanted = !continues || await_continue_;
+  const bool wanted = (!continues || await_continue_) && !downstream_.facts().suppress_interim;
   if (continues) await_continue_ = false;
   if (wanted && !downstream_.send_interim(codec_->head())) return attempt_failed(ProxyErrc::ClientGone, Phase::Head);
   return Flow::Progress;
@@ -167,7 +167,7 @@ Exchange::Flow Exchange::on_stream_end(const IoResult& result) {
 Exchange::Flow Exchange::complete() {
   // Back to the pool before the client has everything: a slow client must not hold a connection.
   const auto now = services_.clock.now();
-  if (lease_ && codec_->reusable() && member().spec.reuse && !sending_ && !send_broken_) {
+  if (lease_ && codec_->reusable() && plan_.keep_alive && !sending_ && !send_broken_) {
     lease_.keep(now);
   } else {
     lease_.discard();

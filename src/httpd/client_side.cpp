@@ -29,6 +29,15 @@ bool is_condition(std::string_view name) noexcept {
          base::iequals(name, "If-Unmodified-Since") || base::iequals(name, "If-Range");
 }
 
+http::BadHeaderRule bad_header_rule(config::BadHeader setting) noexcept {
+  switch (setting) {
+    case config::BadHeader::Skip: return http::BadHeaderRule::Skip;
+    case config::BadHeader::StartBody: return http::BadHeaderRule::StartBody;
+    case config::BadHeader::Refuse: break;
+  }
+  return http::BadHeaderRule::Refuse;
+}
+
 }  // namespace
 
 ClientSide::ClientSide(request_rec* r, const Errand& errand, const RequestSettings& settings)
@@ -53,6 +62,7 @@ ClientSide::~ClientSide() {
 void ClientSide::read_facts() {
   facts_.head_request = r_->header_only != 0;
   facts_.idempotent = http::is_idempotent_method(view(r_->method));
+  facts_.safe = http::is_safe_method(view(r_->method));
   // The main request's body is not the included document's, nor is it an error document's.
   if (r_->main != nullptr || (r_->prev != nullptr && ap_is_HTTP_ERROR(r_->prev->status))) return;
 
@@ -70,7 +80,24 @@ void ClientSide::read_facts() {
     facts_.body = BodyKind::Chunked;
     facts_.declared = false;
   }
-  facts_.expects_continue = facts_.body != BodyKind::None && r_->expecting_100 != 0;
+  facts_.expects_continue = facts_.body != BodyKind::None && r_->expecting_100 != 0 && settings_.continue_from_backend;
+  read_switches();
+}
+
+void ClientSide::read_switches() {
+  const auto has = [this](const char* name) { return apr_table_get(r_->subprocess_env, name) != nullptr; };
+  facts_.keep_alive = !has("proxy-nokeepalive");
+  facts_.fresh_connection = has("proxy-initial-not-pooled") && r_->connection->keepalives == 0;
+  facts_.http10 = has("force-proxy-request-1.0");
+  facts_.chunked_body = has("proxy-sendchunked") || has("proxy-sendchunks");
+  const char* interim = apr_table_get(r_->subprocess_env, "proxy-interim-response");
+  facts_.bad_header = bad_header_rule(settings_.bad_header);
+  facts_.suppress_interim = interim != nullptr && base::iequals(interim, "Suppress");
+  const bool length_known = facts_.body == BodyKind::None || (facts_.body == BodyKind::Length && facts_.length_is_exact);
+  if (facts_.http10 || (has("proxy-sendcl") && !facts_.chunked_body)) {
+    facts_.chunked_body = false;
+    if (!length_known) needs_spool_ = true;
+  }
 }
 
 // ---------------------------------------------------------------- request
@@ -100,12 +127,14 @@ ProxyErrc ClientSide::write_request_head(const config::MemberSpec& member, const
                        .proto = view(ap_http_scheme(r_))};
   request.keep_alive = plan.keep_alive;
   request.expect_continue = plan.expect_continue;
+  request.http10 = plan.http10;
   const http::Problem problem = http::write_request_head(request, head);
   if (problem) log_refused_request(r_, problem.detail);
   return problem.code;
 }
 
 BodyPart ClientSide::read_body(std::size_t at_most) {
+  if (spool_) return spool_->read(at_most);
   if (body_ended_) return {.kind = BodyPart::Kind::End, .last = true};
   if (request_body_ == nullptr) {
     request_body_ = apr_brigade_create(r_->pool, r_->connection->bucket_alloc);
@@ -138,6 +167,20 @@ BodyPart ClientSide::read_body(std::size_t at_most) {
   if (part.bytes == 0 && !part.last) return {.kind = BodyPart::Kind::WouldBlock};
   part.parts = parts_;
   return part;
+}
+
+bool ClientSide::prepare_body() {
+  if (!needs_spool_) return true;
+  spool_.emplace(r_);
+  if (const apr_status_t status = spool_->fill(); status != APR_SUCCESS) {
+    (void)body_failure(status);
+    return false;
+  }
+  facts_.body = facts_.declared || spool_->size() > 0 ? BodyKind::Length : BodyKind::None;
+  facts_.length = spool_->size();
+  facts_.length_is_exact = true;
+  facts_.expects_continue = false;
+  return true;
 }
 
 BodyPart ClientSide::body_failure(apr_status_t status) {

@@ -9,12 +9,14 @@
 // SOURCE  RFC 9110 7.6, 10.1.1, 15.2; RFC 9112 6.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "exchange/downstream.h"
 #include "http/field.h"
+#include "httpd/body_spool.h"
 #include "httpd/config_hooks.h"
 #include "httpd/httpd_api.h"
 
@@ -36,6 +38,9 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
 
   // Nothing to say against the request's framing, or the failure to answer with.
   base::ProxyErrc problem() const noexcept { return problem_; }
+  // Reads the body to its end where a switch asks for its length. False: answer filter_status().
+  bool prepare_body();
+
   int filter_status() const noexcept { return filter_status_; }
   bool may_poll_client() const noexcept { return r_->connection->master == nullptr; }
 
@@ -63,6 +68,7 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   void all_failed() noexcept override;
 
   void read_facts();
+  void read_switches();
   exchange::BodyPart body_failure(apr_status_t status);
   bool pass_brigade();
 
@@ -78,6 +84,8 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   apr_bucket_brigade* request_body_ = nullptr;
   std::vector<upstream::ConstBuffer> parts_;
   bool body_ended_ = false;
+  bool needs_spool_ = false;
+  std::optional<BodySpool> spool_;
 
   apr_bucket_brigade* answer_;
   char* lent_ = nullptr;

@@ -202,6 +202,7 @@ int serve(request_rec* r, ChildState& child, const Errand& errand, const exchang
     r->connection->keepalive = AP_CONN_CLOSE;
     return refuse(r, base::info(client.problem()).status, "the request's body framing is not understood");
   }
+  if (!client.prepare_body()) return client.filter_status();
   const base::Duration server_timeout(r->server->timeout);
   exchange::Exchange exchange(destination, client,
                               {.clock = child.clock(),

@@ -14,7 +14,8 @@ namespace cxxproxy::codec {
 
 class Http1Codec final : public UpstreamCodec {
  public:
-  explicit Http1Codec(bool request_was_head) : request_was_head_(request_was_head) {}
+  Http1Codec(bool request_was_head, const http::HeadLimits& limits, http::BadHeaderRule bad_header)
+      : request_was_head_(request_was_head), parser_(limits, bad_header) {}
 
   Event next(std::span<char> unread) override;
   Event end_of_stream(bool any_bytes) override;

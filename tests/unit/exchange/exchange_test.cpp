@@ -599,6 +599,107 @@ TEST_CASE("a PUT is replayed with its body, a long one is not", "[exchange]") {
   }
 }
 
+// ---------------------------------------------------------------- switches
+
+TEST_CASE("replay decides what is sent again", "[exchange]") {
+  struct Row {
+    config::Replay replay;
+    bool idempotent;
+    bool safe;
+    bool again;
+  };
+  const auto row = GENERATE(values<Row>({
+      {config::Replay::On, true, true, true},
+      {config::Replay::On, true, false, true},
+      {config::Replay::On, false, false, false},
+      {config::Replay::Safe, true, true, true},
+      {config::Replay::Safe, true, false, false},
+      {config::Replay::Off, true, true, false},
+  }));
+  World world;
+  world.group.members[0].replay = row.replay;
+  world.client.request.idempotent = row.idempotent;
+  world.client.request.safe = row.safe;
+  world.keep_one({.reads = {test::eof()}});
+  world.connector.add({.reads = {bytes(kOk)}});
+  world.run();
+  CHECK(world.client.finished == row.again);
+  CHECK(world.connector.connects == (row.again ? 1u : 0u));
+}
+
+TEST_CASE("replay=off still leaves a refused member", "[exchange]") {
+  World world(2, true);
+  for (auto& member : world.group.members) member.replay = config::Replay::Off;
+  world.connector.add_refusal();
+  world.connector.add({.reads = {bytes(kOk)}});
+  world.run();
+  CHECK(world.client.status == 200);
+}
+
+TEST_CASE("the total timeout ends what still moves", "[exchange]") {
+  World world;
+  world.group.members[0].total_timeout = 3s;
+  SECTION("before the answer") {
+    world.connector.add({});
+    const auto step = world.step();
+    CHECK(step.deadline == world.clock.now() + 3s);
+    world.run();
+    CHECK(world.exchange->failure().code == ProxyErrc::TotalTimeout);
+    CHECK(base::status_for(world.exchange->failure()) == 504);
+  }
+  SECTION("inside the answer") {
+    test::Script dribble{.reads = {bytes("HTTP/1.1 200 OK\r\n\r\n")}};
+    for (int i = 0; i < 1000; ++i) {
+      dribble.reads.push_back(bytes("x"));
+      dribble.reads.push_back(test::would_block());
+      dribble.reads.push_back(test::would_block());
+    }
+    world.connector.add(dribble);
+    for (unsigned turns = 0; turns < 2000 && !world.step().done; ++turns) world.clock.advance(100ms);
+    CHECK(world.exchange->failure().code == ProxyErrc::TotalTimeout);
+    CHECK(world.client.was_cut);
+  }
+}
+
+TEST_CASE("a request without keep-alive uses no kept connection and leaves none", "[exchange]") {
+  World world;
+  world.client.request.keep_alive = false;
+  const auto kept = world.keep_one({.reads = {bytes(kOk)}});
+  world.connector.add({.reads = {bytes(kOk)}});
+  world.run();
+  CHECK(world.client.status == 200);
+  CHECK(kept->received.empty());
+  CHECK(world.members[0]->pool.idle() == 1);  // the one that was there
+}
+
+TEST_CASE("interim responses can be suppressed", "[exchange]") {
+  World world;
+  world.client.request.suppress_interim = true;
+  world.connector.add({.reads = {bytes("HTTP/1.1 103 Early Hints\r\n\r\n" + kOk)}});
+  world.run();
+  CHECK(world.client.interims.empty());
+  CHECK(world.client.finished);
+}
+
+TEST_CASE("a body can be forced into chunks", "[exchange]") {
+  World world;
+  world.client.request.body = BodyKind::Length;
+  world.client.request.length = 4;
+  world.client.request.chunked_body = true;
+  world.client.add_body("body");
+  const auto script = world.connector.add({.reads = {bytes(kOk)}});
+  world.run();
+  CHECK(script->received == "REQ a CHUNKED\r\n\r\n4\r\nbody\r\n0\r\n\r\n");
+}
+
+TEST_CASE("the field limit is the member's", "[exchange]") {
+  World world;
+  world.group.members[0].response_field_size = 100;
+  world.connector.add({.reads = {bytes("HTTP/1.1 200 OK\r\nX: " + std::string(200, 'x') + "\r\n\r\n")}});
+  world.run();
+  CHECK(world.exchange->failure().code == ProxyErrc::FieldTooLarge);
+}
+
 TEST_CASE("the client goes away", "[exchange]") {
   World world;
   SECTION("while waiting for the head") {
