@@ -39,7 +39,6 @@ struct RequestFacts {
   bool keep_alive = true;          // proxy-nokeepalive: no kept connection, none afterwards
   bool fresh_connection = false;   // proxy-initial-not-pooled, first request of a client connection
   bool http10 = false;             // force-proxy-request-1.0; the body then has a length
-  bool chunked_body = false;       // proxy-sendchunked
   bool suppress_interim = false;   // proxy-interim-response Suppress
   http::BadHeaderRule bad_header = http::BadHeaderRule::Refuse;
 };

@@ -189,12 +189,11 @@ Exchange::Flow Exchange::connect(unsigned& needs) {
 Exchange::Flow Exchange::begin_request() {
   const RequestFacts& facts = downstream_.facts();
   plan_ = HeadPlan{.keep_alive = member().spec.reuse && facts.keep_alive && !facts.http10, .http10 = facts.http10};
-  const bool wants_chunks = facts.chunked_body && !facts.http10;
-  if (body_complete_ && !(wants_chunks && body_read_ > 0)) {
+  if (body_complete_) {
     const bool none = facts.body == BodyKind::None || (body_read_ == 0 && !facts.declared);
     plan_.body = none ? BodyKind::None : BodyKind::Length;
     plan_.length = body_read_;
-  } else if (facts.body == BodyKind::Length && facts.length_is_exact && !wants_chunks) {
+  } else if (facts.body == BodyKind::Length && facts.length_is_exact) {
     plan_.body = BodyKind::Length;
     plan_.length = facts.length;
   } else {

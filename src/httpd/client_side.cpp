@@ -89,15 +89,13 @@ void ClientSide::read_switches() {
   facts_.keep_alive = !has("proxy-nokeepalive");
   facts_.fresh_connection = has("proxy-initial-not-pooled") && r_->connection->keepalives == 0;
   facts_.http10 = has("force-proxy-request-1.0");
-  facts_.chunked_body = has("proxy-sendchunked") || has("proxy-sendchunks");
   const char* interim = apr_table_get(r_->subprocess_env, "proxy-interim-response");
   facts_.bad_header = bad_header_rule(settings_.bad_header);
   facts_.suppress_interim = interim != nullptr && base::iequals(interim, "Suppress");
   const bool length_known = facts_.body == BodyKind::None || (facts_.body == BodyKind::Length && facts_.length_is_exact);
-  if (facts_.http10 || (has("proxy-sendcl") && !facts_.chunked_body)) {
-    facts_.chunked_body = false;
-    if (!length_known) needs_spool_ = true;
-  }
+  // As with mod_proxy, proxy-sendchunked only takes proxy-sendcl back: a known length stays.
+  const bool wants_length = has("proxy-sendcl") && !has("proxy-sendchunked") && !has("proxy-sendchunks");
+  needs_spool_ = (facts_.http10 || wants_length) && !length_known;
 }
 
 // ---------------------------------------------------------------- request
@@ -144,7 +142,10 @@ BodyPart ClientSide::read_body(std::size_t at_most) {
   // Only a connection of its own can be polled; an HTTP/2 stream has none, so it waits in here.
   const apr_read_type_e mode = may_poll_client() ? APR_NONBLOCK_READ : APR_BLOCK_READ;
   const apr_status_t status = ap_get_brigade(r_->input_filters, request_body_, AP_MODE_READBYTES, mode, static_cast<apr_off_t>(at_most));
-  if (APR_STATUS_IS_EAGAIN(status)) return {.kind = BodyPart::Kind::WouldBlock};
+  if (APR_STATUS_IS_EAGAIN(status)) {
+    send_continue();
+    return {.kind = BodyPart::Kind::WouldBlock};
+  }
   if (status != APR_SUCCESS) return body_failure(status);
 
   parts_.clear();
@@ -167,6 +168,18 @@ BodyPart ClientSide::read_body(std::size_t at_most) {
   if (part.bytes == 0 && !part.last) return {.kind = BodyPart::Kind::WouldBlock};
   part.parts = parts_;
   return part;
+}
+
+// The core sends a 100 only before a read that blocks; ours do not.
+void ClientSide::send_continue() {
+  if (r_->expecting_100 == 0) return;
+  const int status = r_->status;
+  const char* const status_line = r_->status_line;
+  r_->status = HTTP_CONTINUE;
+  r_->status_line = nullptr;
+  ap_send_interim_response(r_, 0);
+  r_->status = status;
+  r_->status_line = status_line;
 }
 
 bool ClientSide::prepare_body() {

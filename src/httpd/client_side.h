@@ -68,6 +68,7 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   void all_failed() noexcept override;
 
   void read_facts();
+  void send_continue();
   void read_switches();
   exchange::BodyPart body_failure(apr_status_t status);
   bool pass_brigade();

@@ -64,13 +64,18 @@ def test_http10_is_spoken_and_the_connection_not_kept(switched):
     assert len(server.backend.connections) == 2
 
 
-@pytest.mark.parametrize("size", [10, 100_000])
-def test_sendchunked_replaces_the_length(switched, size):
+def test_sendchunked_takes_sendcl_back(switched):
+    server = switched("SetEnv proxy-sendcl 1\nSetEnv proxy-sendchunked 1")
+    with Client(server.port) as client:
+        client.send(request("POST", "/up", [("Transfer-Encoding", "chunked")]) + chunked(b"x" * 60_000))
+        assert client.read("POST").json()["length"] == 60_000
+    assert sent(server, "Transfer-Encoding") == ["chunked"] and sent(server, "Content-Length") == []
+
+
+def test_sendchunked_leaves_a_known_length(switched):
     server = switched("SetEnv proxy-sendchunked 1")
-    told = fetch(server.port, "/up", "POST", body=b"x" * size).json()
-    assert told["length"] == size
-    if size > 16384 or settings.OWN:
-        assert sent(server, "Transfer-Encoding") == ["chunked"] and sent(server, "Content-Length") == []
+    assert fetch(server.port, "/up", "POST", body=b"x" * 60_000).json()["length"] == 60_000
+    assert sent(server, "Content-Length") == ["60000"]
 
 
 def test_interim_responses_can_be_suppressed(make, family):
@@ -171,5 +176,5 @@ def test_bad_header_modes(make, family, mode, expected):
     assert response.status == expected
     if mode == "Ignore":
         assert response.body == b"body" and response.fields.get("X-B") == "2"
-    if mode == "StartBody":
+    if mode == "StartBody" and settings.OWN:  # mod_proxy loses the line
         assert response.body.startswith(b"this line has no colon")

@@ -681,17 +681,6 @@ TEST_CASE("interim responses can be suppressed", "[exchange]") {
   CHECK(world.client.finished);
 }
 
-TEST_CASE("a body can be forced into chunks", "[exchange]") {
-  World world;
-  world.client.request.body = BodyKind::Length;
-  world.client.request.length = 4;
-  world.client.request.chunked_body = true;
-  world.client.add_body("body");
-  const auto script = world.connector.add({.reads = {bytes(kOk)}});
-  world.run();
-  CHECK(script->received == "REQ a CHUNKED\r\n\r\n4\r\nbody\r\n0\r\n\r\n");
-}
-
 TEST_CASE("the field limit is the member's", "[exchange]") {
   World world;
   world.group.members[0].response_field_size = 100;
