@@ -62,8 +62,28 @@ bool is_wildcard(std::string_view pattern) noexcept {
 
 bool is_balancer_url(std::string_view url) noexcept { return base::istarts_with(url, kBalancerScheme); }
 
+std::string without_userinfo(std::string_view text) {
+  const auto scheme = text.find("://");
+  const std::size_t begin = scheme == std::string_view::npos ? 0 : scheme + 3;
+  const std::string_view rest = text.substr(begin);
+  const std::string_view authority = rest.substr(0, rest.find_first_of("/?#"));
+  auto end = authority.rfind('@');
+  const bool has_scheme = scheme != std::string_view::npos;
+  if (end == std::string_view::npos || !has_scheme) {
+    // A password with / ? or # in it seems to end the authority: then what follows the colon is no port.
+    const auto colon = authority.starts_with('[') ? std::string_view::npos : authority.find(':');
+    if (colon == std::string_view::npos) return std::string(text);
+    const std::string_view port = authority.substr(colon + 1);
+    const bool is_port = !port.empty() && port.find_first_not_of("0123456789") == std::string_view::npos;
+    if (is_port && has_scheme) return std::string(text);
+    end = rest.rfind('@');
+  }
+  if (end == std::string_view::npos) return std::string(text);
+  return std::string(text.substr(0, begin)) + "..." + std::string(rest.substr(end));
+}
+
 std::string problem(const Statement& said, std::string_view text, std::string_view why) {
-  return std::string(said.directive) + ": " + std::string(text) + ": " + std::string(why);
+  return std::string(said.directive) + ": " + without_userinfo(text) + ": " + std::string(why);
 }
 
 std::string url_problem(const Statement& said, std::string_view url, const http::UrlError& error) {
@@ -130,7 +150,7 @@ Problem apply_parameters(const Statement& said, ParameterSet& into, Place place,
     const std::string_view key = word.substr(0, equals);
     const ParameterRow* row = find_parameter(key, place);
     if (row == nullptr && rule_allowed) row = find_parameter(key, Place::Rule);
-    if (row != nullptr && !row->is_supported()) return std::string(said.directive) + ": " + not_supported_yet(word);
+    if (row != nullptr && !row->is_supported()) return std::string(said.directive) + ": " + not_supported_yet(without_userinfo(word));
     if (row == nullptr) return problem(said, word, why_unknown(key, place, rule_allowed));
     if (equals == std::string_view::npos) return problem(said, word, "not of the form key=value");
     const auto value = parse_value(*row, word.substr(equals + 1));

@@ -19,7 +19,10 @@ struct BalancerName {
   std::string path;  // "" or starts with '/'
 };
 
-// "Directive: text: why"
+// The text with three dots for what may be a user and a password, so that no log gets them.
+std::string without_userinfo(std::string_view text);
+
+// "Directive: text: why", without a password in the text.
 std::string problem(const Statement& said, std::string_view text, std::string_view why);
 std::string url_problem(const Statement& said, std::string_view url, const http::UrlError& error);
 

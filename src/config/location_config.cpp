@@ -24,6 +24,8 @@ LocationConfig merge(const LocationConfig& outer, const LocationConfig& inner, R
   LocationConfig result;
   result.preserve_host = merged(outer.preserve_host, inner.preserve_host);
   result.add_headers = merged(outer.add_headers, inner.add_headers);
+  result.continue_from_backend = merged(outer.continue_from_backend, inner.continue_from_backend);
+  result.proxy_timeout = merged(outer.proxy_timeout, inner.proxy_timeout);
   result.route = inner.route != nullptr ? inner.route : outer.route;
   if (outer.reverse == nullptr || inner.reverse == nullptr) {
     result.reverse = inner.reverse != nullptr ? inner.reverse : outer.reverse;

@@ -38,6 +38,8 @@ struct ReverseChain {
 struct LocationConfig {
   Setting<bool> preserve_host;
   Setting<bool> add_headers;
+  Setting<bool> continue_from_backend;    // Proxy100Continue
+  Setting<base::Duration> proxy_timeout;  // comes before the virtual host's
   const SaidRoute* route = nullptr;       // owned by the server's Declarations
   const ReverseChain* reverse = nullptr;
   const char* section_url = nullptr;      // the pattern, inside <Proxy> while it is read

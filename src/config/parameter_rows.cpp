@@ -1,6 +1,7 @@
 #include "config/parameter_rows.h"
 
 #include "base/ascii.h"
+#include "config/spec.h"
 #include "config/value_parsers.h"
 
 namespace cxxproxy::config {
@@ -10,6 +11,8 @@ constexpr std::int64_t kMillisecond = 1'000;
 constexpr std::int64_t kSecond = 1'000'000;
 // Longest wait that fits a poll() argument (milliseconds in an int), as whole days.
 constexpr std::int64_t kLongest = 24 * 86'400 * kSecond;
+// mod_proxy has no limit; a backend that fills such a field costs this much memory for each request.
+constexpr std::int64_t kLargestField = 16 * 1024 * 1024;
 
 constexpr ParameterRow not_yet(const char* name, Place place, const char* help) {
   return {ParameterId::NotYet, name, place, ValueKind::Text, 0, 0, "", help};
@@ -25,7 +28,7 @@ constexpr auto kRows = std::to_array<ParameterRow>({
     {ParameterId::ConnectionTimeout, "connectiontimeout", Place::Member, ValueKind::Duration, kMillisecond, kLongest, "timeout",
      "the longest wait for a new connection to this backend"},
     {ParameterId::Max, "max", Place::Member, ValueKind::Integer, 0, 1'000'000, "0",
-     "connections to this backend per child process; 0 is the number of threads of a child"},
+     "connections to this backend per child process; 0 or unset: no limit (each thread uses at most one)"},
     {ParameterId::Ttl, "ttl", Place::Member, ValueKind::Duration, kMillisecond, kLongest, "none",
      "how long an unused connection to this backend is kept"},
     {ParameterId::KeepAlive, "keepalive", Place::Member, ValueKind::Flag, 0, 1, "Off",
@@ -37,6 +40,14 @@ constexpr auto kRows = std::to_array<ParameterRow>({
     {ParameterId::Status, "status", Place::Member, ValueKind::Status, 0, 0, "none",
      "initial state: D disabled, S stopped, I errors ignored, R hot spare, H hot standby, E in error, N drain, "
      "C check failed; + adds (as no sign does) and - takes away"},
+    {ParameterId::TotalTimeout, "totaltimeout", Place::Member, ValueKind::Duration, kMillisecond, kLongest, "none",
+     "the longest time for a request as a whole, with all attempts and its body: 504, or the answer is cut"},
+    {ParameterId::Replay, "replay", Place::Member, ValueKind::Replay, 0, 0, "on",
+     "what is sent again on a new connection or to the next member: on: a request that may be repeated (its method is "
+     "idempotent, or nothing of it was sent); safe: when nothing of it was sent, or the method is GET, HEAD, OPTIONS or "
+     "TRACE; off: only after a refused connection"},
+    {ParameterId::ResponseFieldSize, "responsefieldsize", Place::Member, ValueKind::Bytes, 0, kLargestField, "16384",
+     "the longest field line of an answer; 0 is the default"},
     {ParameterId::LbMethod, "lbmethod", Place::Balancer, ValueKind::Method, 0, 0, "byrequests",
      "how a member is chosen"},
 
@@ -48,7 +59,6 @@ constexpr auto kRows = std::to_array<ParameterRow>({
     not_yet("flushwait", Place::Member, "wait of flushpackets=auto"),
     not_yet("iobuffersize", Place::Member, "size of the copy buffer"),
     not_yet("receivebuffersize", Place::Member, "socket receive buffer"),
-    not_yet("responsefieldsize", Place::Member, "longest field of an answer"),
     not_yet("lbset", Place::Member, "group of members that is used before the next"),
     not_yet("route", Place::Member, "label for sticky sessions"),
     not_yet("redirect", Place::Member, "label of the member that takes over"),
@@ -106,6 +116,13 @@ Value parse_method(std::string_view text, const ParameterRow& row) {
   return rejected("unknown method", row);
 }
 
+Value parse_replay(std::string_view text, const ParameterRow& row) {
+  if (base::iequals(text, "on")) return static_cast<std::int64_t>(Replay::On);
+  if (base::iequals(text, "safe")) return static_cast<std::int64_t>(Replay::Safe);
+  if (base::iequals(text, "off")) return static_cast<std::int64_t>(Replay::Off);
+  return rejected("unknown word", row);
+}
+
 }  // namespace
 
 std::span<const ParameterRow> parameter_rows() noexcept { return kRows; }
@@ -130,6 +147,8 @@ std::string allowed_values(const ParameterRow& row) {
       return "On or Off";
     case ValueKind::Integer:
       return std::to_string(row.min) + " to " + std::to_string(row.max);
+    case ValueKind::Bytes:
+      return std::to_string(row.min) + " to " + std::to_string(row.max) + " bytes";
     case ValueKind::Duration:
       return duration_text(row.min) + " to " + duration_text(row.max) + ", plain numbers are seconds, units ms s min h";
     case ValueKind::LoadFactor:
@@ -138,6 +157,8 @@ std::string allowed_values(const ParameterRow& row) {
       return "letters D S I R H E N C, + or - may stand in front";
     case ValueKind::Method:
       return "byrequests";
+    case ValueKind::Replay:
+      return "on, safe or off";
     case ValueKind::Text:
       break;
   }
@@ -152,6 +173,7 @@ Value parse_value(const ParameterRow& row, std::string_view text) {
       return std::int64_t{*flag ? 1 : 0};
     }
     case ValueKind::Integer:
+    case ValueKind::Bytes:
       return in_range(parse_integer(text), "not a whole number", row);
     case ValueKind::Duration:
       return in_range(parse_duration(text), "not a duration", row);
@@ -164,6 +186,8 @@ Value parse_value(const ParameterRow& row, std::string_view text) {
     }
     case ValueKind::Method:
       return parse_method(text, row);
+    case ValueKind::Replay:
+      return parse_replay(text, row);
     case ValueKind::Text:
       break;
   }

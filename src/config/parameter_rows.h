@@ -3,7 +3,7 @@
 // WHAT    A row names a parameter, where it may stand, how its value is read and its range. A row
 //         that is not supported yet makes configtest say so instead of calling the name unknown.
 // SHAPES  Values are kept as one integer: a flag is 0 or 1, a duration is in microseconds, a load
-//         factor times 100, status flags as said by status_value().
+//         factor times 100, status flags as parse_status() answers them, Replay its number.
 // SOURCE  Names, ranges and defaults: httpd's manual of mod_proxy, mod_proxy_balancer and
 //         mod_proxy_hcheck 2.4.
 #pragma once
@@ -28,7 +28,7 @@ enum class Place : std::uint8_t {
   Rule,      // ProxyPass only: about the mapping, not about the backend
 };
 
-enum class ValueKind : std::uint8_t { Flag, Integer, Duration, LoadFactor, Status, Method, Text };
+enum class ValueKind : std::uint8_t { Flag, Integer, Bytes, Duration, LoadFactor, Status, Method, Replay, Text };
 
 enum class ParameterId : std::uint8_t {
   LoadFactor,
@@ -41,6 +41,9 @@ enum class ParameterId : std::uint8_t {
   DisableReuse,
   EnableReuse,
   Status,
+  TotalTimeout,
+  Replay,
+  ResponseFieldSize,
   LbMethod,
   Count,
   NotYet = Count,  // rows that are only known by name

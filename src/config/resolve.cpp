@@ -35,6 +35,10 @@ MemberSpec make_member(const DeclaredMember& said, const std::string& key_prefix
   member.timeout = as_duration(set.value(ParameterId::Timeout));
   member.connect_timeout = as_duration(set.value(ParameterId::ConnectionTimeout));
   member.ttl = as_duration(set.value(ParameterId::Ttl));
+  member.total_timeout = as_duration(set.value(ParameterId::TotalTimeout));
+  member.replay = static_cast<Replay>(set.value(ParameterId::Replay).value_or(static_cast<std::int64_t>(member.replay)));
+  const auto field_size = static_cast<std::size_t>(set.value(ParameterId::ResponseFieldSize).value_or(0));
+  if (field_size != 0) member.response_field_size = field_size;
   return member;
 }
 
@@ -119,6 +123,7 @@ class Resolver {
     auto vhost = std::make_unique<ResolvedVhost>();
     vhost->key = server.key;
     if (server.config->proxy_timeout.is_set()) vhost->proxy_timeout = server.config->proxy_timeout.value;
+    vhost->bad_header = server.config->bad_header.value_or(vhost->bad_header);
     const auto layers = server.config->layers();
     for (std::size_t i = 0; i < layers.size(); ++i) {
       if (by_lists_.find(layers[i]) == by_lists_.end()) add_lists(*layers[i], std::span(layers).first(i), server.key);

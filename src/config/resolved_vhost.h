@@ -36,6 +36,7 @@ struct ResolvedVhost {
   std::vector<const BalancerSpec*> balancers;    // the vhost's own, then the main server's
   std::vector<const MemberSpec*> plain_members;  // the same order
   std::optional<base::Duration> proxy_timeout;   // unset: httpd's Timeout
+  BadHeader bad_header = BadHeader::Refuse;
   std::string key;                               // "main" or the vhost's address and name
 
   // The first rule that covers this path, as text equal to r->uri.

@@ -44,7 +44,7 @@ enum class Replay : std::uint8_t {
 enum class BadHeader : std::uint8_t {
   Refuse,     // 502
   Skip,       // the line is left out
-  StartBody,  // the body begins with it
+  StartBody,  // the body begins with it, if it has no colon
 };
 
 struct MemberSpec {

@@ -1,5 +1,8 @@
 #include "config/statements.h"
 
+#include <array>
+#include <utility>
+
 #include "base/ascii.h"
 #include "config/declare.h"
 #include "config/parameter_rows.h"
@@ -113,7 +116,7 @@ Problem say_member(VhostConfig& server, const Statement& said, std::string_view 
     return std::string(said.directive) + ": needs balancer://name as its first argument outside <Proxy balancer://name>";
   }
   if (!is_balancer_url(balancer)) {
-    return std::string(said.directive) + ": the section around it is <Proxy " + std::string(balancer) + ">, not <Proxy balancer://name>";
+    return std::string(said.directive) + ": the section around it is <Proxy " + without_userinfo(balancer) + ">, not <Proxy balancer://name>";
   }
   auto name = parse_balancer_url(said, balancer);
   if (!name) return name.error();
@@ -135,7 +138,7 @@ Problem say_set(VhostConfig& server, const Statement& said, std::string_view sec
     url = words.front();
     words = words.subspan(1);
   } else if (is_wildcard(section)) {
-    return std::string(said.directive) + ": the section around it is a pattern (<Proxy " + std::string(section) +
+    return std::string(said.directive) + ": the section around it is a pattern (<Proxy " + without_userinfo(section) +
            ">), parameters need one backend or balancer";
   }
   if (words.empty()) return std::string(said.directive) + ": needs at least one key=value";
@@ -155,11 +158,22 @@ Problem say_section(VhostConfig& server, const Statement& said, Words words) {
   return set_on_url(server, said, pattern, words.subspan(1));
 }
 
-Problem say_timeout(VhostConfig& server, const Statement& said, std::string_view text) {
+Problem say_timeout(Setting<base::Duration>& timeout, const Statement& said, std::string_view text) {
   const auto value = parse_value(parameter_row(ParameterId::Timeout), text);
   if (!value) return problem(said, text, value.error());
-  server.proxy_timeout.set(base::Duration(*value), said.where);
+  timeout.set(base::Duration(*value), said.where);
   return std::nullopt;
+}
+
+Problem say_bad_header(Setting<BadHeader>& bad_header, const Statement& said, std::string_view text) {
+  constexpr std::array<std::pair<std::string_view, BadHeader>, 3> kWords{
+      {{"IsError", BadHeader::Refuse}, {"Ignore", BadHeader::Skip}, {"StartBody", BadHeader::StartBody}}};
+  for (const auto& [word, meaning] : kWords) {
+    if (!base::iequals(word, text)) continue;
+    bad_header.set(meaning, said.where);
+    return std::nullopt;
+  }
+  return problem(said, text, "unknown word (IsError, Ignore or StartBody)");
 }
 
 }  // namespace cxxproxy::config

@@ -45,7 +45,9 @@ Problem say_set(VhostConfig& server, const Statement& said, std::string_view sec
 // <Proxy url [key=value ...]>, words without the '>'. Declares what it names, unless it is a pattern.
 Problem say_section(VhostConfig& server, const Statement& said, Words words);
 
-Problem say_timeout(VhostConfig& server, const Statement& said, std::string_view text);
+// One word each; the adapter gives the setting of the scope around it.
+Problem say_timeout(Setting<base::Duration>& timeout, const Statement& said, std::string_view text);
+Problem say_bad_header(Setting<BadHeader>& bad_header, const Statement& said, std::string_view text);
 
 // "D: … is not supported yet by mod_cxxproxy"
 std::string not_supported_yet(std::string_view what);

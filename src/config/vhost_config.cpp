@@ -26,6 +26,7 @@ std::vector<const Declarations*> VhostConfig::layers() const {
 std::unique_ptr<VhostConfig> merge(const VhostConfig& parent, const VhostConfig& child) {
   auto result = std::make_unique<VhostConfig>();
   result->proxy_timeout = merged(parent.proxy_timeout, child.proxy_timeout);
+  result->bad_header = merged(parent.bad_header, child.bad_header);
   result->inherited = parent.layers();
   result->merged_own = &child.own_lists();
   return result;

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "config/parameter_rows.h"
 #include "config/setting.h"
+#include "config/spec.h"
 #include "http/url.h"
 
 namespace cxxproxy::config {
@@ -87,6 +88,7 @@ struct Declarations {
 
 struct VhostConfig {
   Setting<base::Duration> proxy_timeout;
+  Setting<BadHeader> bad_header;
   std::unique_ptr<Declarations> own = std::make_unique<Declarations>();
   std::vector<const Declarations*> inherited;  // outermost first; only after a merge
   const Declarations* merged_own = nullptr;    // the child's lists, which the child still owns

@@ -165,7 +165,10 @@ RequestSettings request_settings(const request_rec* r) noexcept {
   RequestSettings settings;
   settings.preserve_host = location.preserve_host.value_or(settings.preserve_host);
   settings.add_headers = location.add_headers.value_or(settings.add_headers);
-  settings.proxy_timeout = resolved_vhost(r->server).proxy_timeout;
+  settings.continue_from_backend = location.continue_from_backend.value_or(settings.continue_from_backend);
+  const config::ResolvedVhost& vhost = resolved_vhost(r->server);
+  settings.bad_header = vhost.bad_header;
+  settings.proxy_timeout = location.proxy_timeout.is_set() ? location.proxy_timeout.value : vhost.proxy_timeout;
   return settings;
 }
 

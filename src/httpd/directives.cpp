@@ -118,9 +118,26 @@ Problem read_flag(const Line& line, bool on) {
     case DirectiveId::ProxyAddHeaders:
       line.location.add_headers.set(on, line.said.where);
       return std::nullopt;
+    case DirectiveId::Proxy100Continue:
+      line.location.continue_from_backend.set(on, line.said.where);
+      return std::nullopt;
     case DirectiveId::ProxyRequests:
       if (!on) return std::nullopt;
       return std::string(line.said.directive) + ": On: mod_cxxproxy is a reverse proxy, it does no forward proxying (Off only)";
+    default:
+      return std::string(line.said.directive) + ": has no meaning here";
+  }
+}
+
+Problem read_word(const Line& line, std::string_view word) {
+  const bool in_server = line.cmd->path == nullptr;
+  switch (line.row.id) {
+    case DirectiveId::ProxyTimeout:
+      if (const char* wrong = ap_check_cmd_context(line.cmd, NOT_IN_LIMIT | NOT_IN_HTACCESS)) return wrong;
+      return say_timeout(in_server ? line.server().proxy_timeout : line.location.proxy_timeout, line.said, word);
+    case DirectiveId::ProxyBadHeader:
+      if (const char* wrong = ap_check_cmd_context(line.cmd, NOT_IN_DIR_CONTEXT)) return wrong;
+      return say_bad_header(line.server().bad_header, line.said, word);
     default:
       return std::string(line.said.directive) + ": has no meaning here";
   }
@@ -163,10 +180,7 @@ const char* take_raw(cmd_parms* cmd, void* dir_config, const char* arguments) no
 }
 
 const char* take_one(cmd_parms* cmd, void* dir_config, const char* argument) noexcept {
-  return read_directive(cmd, dir_config, [&](const Line& line) {
-    if (const char* wrong = ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT)) return Problem(wrong);
-    return say_timeout(line.server(), line.said, argument);
-  });
+  return read_directive(cmd, dir_config, [&](const Line& line) { return read_word(line, argument); });
 }
 
 const char* take_flag(cmd_parms* cmd, void* dir_config, int on) noexcept {

@@ -40,7 +40,9 @@ Problem say(VhostConfig& server, std::vector<SaidReverse>& reverse, Words line) 
     case '<':
       return say_section(server, said, words);
     case 'T':
-      return words.empty() ? std::nullopt : say_timeout(server, said, words[0]);
+      return words.empty() ? std::nullopt : say_timeout(server.proxy_timeout, said, words[0]);
+    case 'H':
+      return words.empty() ? std::nullopt : say_bad_header(server.bad_header, said, words[0]);
     case 'R':
       return words.size() < 2 ? std::nullopt : say_reverse(reverse, said, words[0], words[1]);
     default:

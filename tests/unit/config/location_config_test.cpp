@@ -44,6 +44,10 @@ TEST_CASE("inner values win over outer ones, unset ones let the outer through") 
       if (inner_value >= 0) inner.config.preserve_host.set(inner_value == 1, {"i", 2});
       if (outer_value >= 0) outer.config.add_headers.set(outer_value == 1, {"o", 3});
       if (inner_value >= 0) inner.config.add_headers.set(inner_value == 1, {"i", 4});
+      if (outer_value >= 0) outer.config.continue_from_backend.set(outer_value == 1, {"o", 5});
+      if (inner_value >= 0) inner.config.continue_from_backend.set(inner_value == 1, {"i", 6});
+      if (outer_value >= 0) outer.config.proxy_timeout.set(base::Duration(outer_value + 10), {"o", 7});
+      if (inner_value >= 0) inner.config.proxy_timeout.set(base::Duration(inner_value + 20), {"i", 8});
       ReverseChain joined;
       const LocationConfig result = merge(outer.config, inner.config, joined);
       const int expected = inner_value >= 0 ? inner_value : outer_value;
@@ -51,6 +55,11 @@ TEST_CASE("inner values win over outer ones, unset ones let the outer through") 
       CHECK(result.preserve_host.value_or(false) == (expected == 1));
       CHECK(result.add_headers.is_set() == (expected >= 0));
       CHECK(result.add_headers.value_or(false) == (expected == 1));
+      CHECK(result.continue_from_backend.is_set() == (expected >= 0));
+      CHECK(result.continue_from_backend.value_or(false) == (expected == 1));
+      const int time = inner_value >= 0 ? inner_value + 20 : outer_value >= 0 ? outer_value + 10 : -1;
+      CHECK(result.proxy_timeout.is_set() == (time >= 0));
+      CHECK(result.proxy_timeout.value_or(base::Duration(-1)) == base::Duration(time));
       if (inner_value >= 0) CHECK(result.preserve_host.where.line == 2);
     }
   }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/ascii.h"
+#include "config/spec.h"
 
 using namespace cxxproxy::config;
 
@@ -67,6 +68,29 @@ TEST_CASE("a row that is not supported yet accepts no value") {
     for (const char* text : {"", "1", "on", "GET"}) CHECK_FALSE(parse_value(row, text));
   }
   CHECK(seen > 30);
+}
+
+TEST_CASE("replay knows three words, in any case, and their texts name them") {
+  const auto& row = parameter_row(ParameterId::Replay);
+  const auto meaning = [&](const char* text) { return static_cast<Replay>(*parse_value(row, text)); };
+  CHECK(meaning("on") == Replay::On);
+  CHECK(meaning("Safe") == Replay::Safe);
+  CHECK(meaning("OFF") == Replay::Off);
+  for (const char* text : {"", "o", "onn", "yes", "1", "safe "}) {
+    INFO(text);
+    REQUIRE_FALSE(parse_value(row, text));
+    CHECK(parse_value(row, text).error() == "unknown word (on, safe or off)");
+  }
+}
+
+TEST_CASE("sizes are plain bytes") {
+  const auto& row = parameter_row(ParameterId::ResponseFieldSize);
+  CHECK(*parse_value(row, "32768") == 32768);
+  for (const char* text : {"", "-1", "16k", "1.5", "0x10"}) {
+    INFO(text);
+    REQUIRE_FALSE(parse_value(row, text));
+    CHECK(parse_value(row, text).error() == "not a whole number (0 to 16777216 bytes)");
+  }
 }
 
 TEST_CASE("methods: byrequests now, its relatives later, others never") {

@@ -67,6 +67,9 @@ TEST_CASE("defaults of a member, and of a plain one") {
   CHECK_FALSE(member.timeout.has_value());
   CHECK_FALSE(member.connect_timeout.has_value());
   CHECK_FALSE(member.ttl.has_value());
+  CHECK_FALSE(member.total_timeout.has_value());
+  CHECK(member.replay == Replay::On);
+  CHECK(member.response_field_size == 16384);
   CHECK(resolution.whole->plain[0]->status == bit(StatusFlag::IgnoreErrors));
 }
 
@@ -74,8 +77,8 @@ TEST_CASE("every parameter arrives in the member it was said of") {
   House house;
   REQUIRE(say(house.main(),
               "BalancerMember balancer://b http://h loadfactor=2.5 retry=1 timeout=2 connectiontimeout=3ms max=4 ttl=5 keepalive=on "
-              "disablereuse=on status=+DH") == "");
-  REQUIRE(say(house.main(), "ProxyPass / http://p status=-I") == "");
+              "disablereuse=on status=+DH totaltimeout=250ms replay=safe responsefieldsize=4096") == "");
+  REQUIRE(say(house.main(), "ProxyPass / http://p status=-I replay=off responsefieldsize=0") == "");
   auto& resolution = house.resolve();
   const MemberSpec& member = resolution.whole->balancers[0]->members[0];
   CHECK(member.loadfactor == 250);
@@ -87,7 +90,13 @@ TEST_CASE("every parameter arrives in the member it was said of") {
   CHECK(member.tcp_keepalive);
   CHECK_FALSE(member.reuse);
   CHECK(member.status == (bit(StatusFlag::Disabled) | bit(StatusFlag::HotStandby)));
-  CHECK(resolution.whole->plain[0]->status == 0);
+  CHECK(member.total_timeout == std::chrono::milliseconds(250));
+  CHECK(member.replay == Replay::Safe);
+  CHECK(member.response_field_size == 4096);
+  const MemberSpec& plain = *resolution.whole->plain[0];
+  CHECK(plain.status == 0);
+  CHECK(plain.replay == Replay::Off);
+  CHECK(plain.response_field_size == MemberSpec().response_field_size);
 }
 
 TEST_CASE("the main server's rules come before the virtual host's") {
@@ -202,7 +211,12 @@ TEST_CASE("single values: the virtual host's over the main server's") {
   REQUIRE(say(house.main(), "ProxyTimeout 5") == "");
   REQUIRE(say(house.add("one"), "ProxyTimeout 250ms") == "");
   REQUIRE(say(house.add("two"), "ProxyPass / !") == "");
+  REQUIRE(say(house.add("three"), "ProxyBadHeader IsError") == "");
+  REQUIRE(say(house.main(), "ProxyBadHeader Ignore") == "");
   auto& resolution = house.resolve();
+  CHECK(resolution.vhosts[0]->bad_header == BadHeader::Skip);
+  CHECK(resolution.vhosts[1]->bad_header == BadHeader::Skip);
+  CHECK(resolution.vhosts[3]->bad_header == BadHeader::Refuse);
   CHECK(resolution.vhosts[0]->proxy_timeout == std::chrono::seconds(5));
   CHECK(resolution.vhosts[1]->proxy_timeout == std::chrono::milliseconds(250));
   CHECK(resolution.vhosts[2]->proxy_timeout == std::chrono::seconds(5));

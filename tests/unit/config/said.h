@@ -42,7 +42,8 @@ inline std::string say(VhostConfig& server, const std::string& line, std::string
   if (name == "BalancerMember") wrong = say_member(server, said.statement(), section, said.words());
   if (name == "ProxySet") wrong = say_set(server, said.statement(), section, said.words());
   if (name == "<Proxy>") wrong = say_section(server, said.statement(), said.words());
-  if (name == "ProxyTimeout") wrong = say_timeout(server, said.statement(), said.words().front());
+  if (name == "ProxyTimeout") wrong = say_timeout(server.proxy_timeout, said.statement(), said.words().front());
+  if (name == "ProxyBadHeader") wrong = say_bad_header(server.bad_header, said.statement(), said.words().front());
   return wrong.value_or("");
 }
 

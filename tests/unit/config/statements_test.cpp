@@ -3,9 +3,10 @@
 #include <catch2/catch.hpp>
 #include <string>
 
-#include "said.h"
+#include "config/declare.h"
 #include "config/parameter_rows.h"
 #include "config/value_parsers.h"
+#include "said.h"
 
 using namespace cxxproxy;
 using namespace cxxproxy::config;
@@ -181,6 +182,53 @@ TEST_CASE("rejections name the directive, the text and the reason") {
   CHECK(say(server, "ProxyTimeout 0") != "");
   CHECK(say(server, "ProxyPass / balancer://" + std::string(65, 'x')).find("too long") != std::string::npos);
   CHECK(server.own->routes.empty());
+}
+
+TEST_CASE("ProxyBadHeader knows mod_proxy's three words in any case, and nothing else") {
+  VhostConfig server;
+  CHECK_FALSE(server.bad_header.is_set());
+  const std::pair<const char*, BadHeader> words[] = {
+      {"IsError", BadHeader::Refuse}, {"ignore", BadHeader::Skip}, {"STARTBODY", BadHeader::StartBody}};
+  for (const auto& [word, meaning] : words) {
+    CHECK(say(server, std::string("ProxyBadHeader ") + word) == "");
+    CHECK(server.bad_header.value == meaning);
+  }
+  CHECK(say(server, "ProxyBadHeader Ignored") == "ProxyBadHeader: Ignored: unknown word (IsError, Ignore or StartBody)");
+  CHECK(server.bad_header.value == BadHeader::StartBody);
+}
+
+TEST_CASE("no message repeats a password") {
+  const std::string urls[] = {"http://user:secret@h/",  "http://secret@h/",       "https://user:secret@h/", "gopher://u:secret@h",
+                              "http://u:se@cret@h:80/", "http://u:a/secret@h/",   "http://u:a?secret@h/",   "http://u:#secret@h/",
+                              "http:/u:secret@h/",      "u:secret@h",             "unix:/s|http://u:secret@h/",
+                              "balancer://u:secret@b/", "http://[secret:p@h/"};
+  const std::string lines[] = {"ProxyPass / ", "BalancerMember balancer://b ", "BalancerMember ", "ProxySet ", "<Proxy> ",
+                               "ProxyPass / http://h ", "BalancerMember balancer://b http://h "};
+  for (const std::string& line : lines) {
+    for (const std::string& url : urls) {
+      VhostConfig server;
+      const std::string text = say(server, line + url + " max=1");
+      INFO(line + url + " -> " + text);
+      CHECK(text.find("cret") == std::string::npos);
+      for (const std::string& section : {url, url + "*"}) {
+        CHECK(say(server, "BalancerMember http://h", section).find("cret") == std::string::npos);
+        CHECK(say(server, "ProxySet max=1", section).find("cret") == std::string::npos);
+      }
+    }
+  }
+  std::vector<SaidReverse> rules;
+  const Said said("ProxyPassReverse");
+  CHECK(say_reverse(rules, said.statement(), "/", "http://user:secret@h/") ==
+        "ProxyPassReverse: http://...@h/: user or password in the URL is not allowed");
+}
+
+TEST_CASE("texts without a password are shown as they are") {
+  for (const char* text : {"http://h:80/a@b", "http://h/a:b@c", "http://h/?q=a:b@c", "http://[::1]:0/a@b", "/a:b@c", "route=a@b", "http://h:99999/",
+                           "balancer://b@d"}) {
+    const std::string shown = without_userinfo(text);
+    INFO(text);
+    CHECK(shown == (std::string(text) == "balancer://b@d" ? "balancer://...@d" : text));
+  }
 }
 
 TEST_CASE("reverse rules are URLs, paths or balancers") {
