@@ -25,8 +25,8 @@ namespace cxxproxy::httpd {
 // What the request asks for, prepared by the fixups hook.
 struct Errand {
   config::Target target;       // configured balancer or member; empty for an undeclared backend
-  std::string_view path;       // canonical path and query behind the balancer's or member's URL
-  std::string_view host_path;  // for plain members: whole path and query behind scheme://authority
+  std::string_view path;       // behind balancer://name: appended to the path of the member's URL
+  std::string_view host_path;  // behind scheme://authority of a single backend: its whole target
 };
 
 class ClientSide final : public exchange::Downstream, private balancer::PickObserver {
@@ -43,9 +43,6 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
 
   int filter_status() const noexcept { return filter_status_; }
   bool may_poll_client() const noexcept { return r_->connection->master == nullptr; }
-
-  // Answers of 499 and errors say in the log where they come from; see exchange_log.h.
-  const config::MemberSpec* member() const noexcept { return member_; }
 
   const exchange::RequestFacts& facts() const override { return facts_; }
   base::ProxyErrc write_request_head(const config::MemberSpec& member, const exchange::HeadPlan& plan, std::string& head) override;

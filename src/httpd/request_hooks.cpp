@@ -217,6 +217,15 @@ bool is_switched_off(const config::MemberSpec& member) noexcept {
   return (member.status & (config::bit(config::StatusFlag::Disabled) | config::bit(config::StatusFlag::Stopped))) != 0;
 }
 
+// For what fails before an exchange begins: one log line and the status that belongs to it.
+int answer_failure(request_rec* r, std::string_view subject, ProxyErrc code, std::string_view detail = {}) {
+  const auto& failure = base::info(code);
+  const std::string_view why = detail.empty() ? failure.sentence : detail;
+  ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "CXP%04u: %.*s: %.*s, answered %d", static_cast<unsigned>(failure.tag),
+                static_cast<int>(subject.size()), subject.data(), static_cast<int>(why.size()), why.data(), failure.status);
+  return failure.status;
+}
+
 int exchange_for(request_rec* r, std::string_view url) {
   ChildState* child = child_state();
   if (child == nullptr) return HTTP_INTERNAL_SERVER_ERROR;
@@ -229,28 +238,14 @@ int exchange_for(request_rec* r, std::string_view url) {
   if (errand.target) {
     if (errand.target.balancer != nullptr) tell_balancer(r, *errand.target.balancer);
     if (errand.target.member != nullptr && is_switched_off(*errand.target.member)) {
-      const auto& failure = base::info(ProxyErrc::NoUsableMember);
-      ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "CXP%04u: %s: switched off by its status parameter, answered %d",
-                    static_cast<unsigned>(failure.tag), errand.target.member->name.c_str(), failure.status);
-      return failure.status;
+      return answer_failure(r, parts.origin, ProxyErrc::NoUsableMember, "switched off by its status parameter");
     }
     return serve(r, *child, errand, child->destination(errand.target));
   }
-  if (base::istarts_with(url, kBalancerScheme)) {
-    const auto& failure = base::info(ProxyErrc::NoSuchBalancer);
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "CXP%04u: %.*s: %.*s, answered %d", static_cast<unsigned>(failure.tag),
-                  static_cast<int>(parts.origin.size()), parts.origin.data(), static_cast<int>(failure.sentence.size()),
-                  failure.sentence.data(), failure.status);
-    return failure.status;
-  }
+  if (base::istarts_with(url, kBalancerScheme)) return answer_failure(r, parts.origin, ProxyErrc::NoSuchBalancer);
   Undeclared undeclared;
-  if (const ProxyErrc problem = make_undeclared(url, child->resolver(), undeclared); problem != ProxyErrc::None) {
-    const auto& failure = base::info(problem);
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "CXP%04u: %.*s: %.*s, answered %d", static_cast<unsigned>(failure.tag),
-                  static_cast<int>(parts.origin.size()), parts.origin.data(), static_cast<int>(failure.sentence.size()),
-                  failure.sentence.data(), failure.status);
-    return failure.status;
-  }
+  const ProxyErrc problem = make_undeclared(url, child->resolver(), undeclared);
+  if (problem != ProxyErrc::None) return answer_failure(r, parts.origin, problem);
   return serve(r, *child, errand, {nullptr, {&undeclared.pointer, 1}});
 }
 
