@@ -44,7 +44,7 @@ struct RequestSettings {
   bool add_headers = true;
   bool continue_from_backend = true;  // Expect: 100-continue is the backend's to answer
   config::BadHeader bad_header = config::BadHeader::Refuse;
-  std::optional<base::Duration> proxy_timeout;  // unset: the vhost's Timeout
+  std::optional<base::Duration> proxy_timeout;  // of the <Location>, else the vhost's; unset: httpd's Timeout
 };
 RequestSettings request_settings(const request_rec* r) noexcept;
 
@@ -54,7 +54,7 @@ struct RouteChoice {
   RouteKind kind = RouteKind::None;
   std::string_view url;     // append uri.substr(matched) to it
   std::size_t matched = 0;  // characters of the path that the rule covers
-  config::Target target;    // empty when the balancer of the rule does not exist: answer 503
+  config::Target target;    // of a Proxied one; empty when nobody declared the rule's balancer (the handler answers 503)
 };
 RouteChoice choose_route(const request_rec* r, std::string_view uri) noexcept;
 
