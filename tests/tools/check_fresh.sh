@@ -88,7 +88,6 @@ try_demo() {
   [ $? -ne 0 ] && [ "$(grep -c '^missing packages: ' "$fresh/user-without.log")" -eq 1 ]
   verdict "an ordinary user is told in one line what is missing" $?
 
-  in_first /bin/bash -c 'find /etc -newer /src/Makefile -path "*apache2*"; find /tmp /run -mindepth 1' >"$fresh/before"
   in_tree make demo DEMO_ONCE=1 2>&1 | tee "$fresh/demo.log"
   [ "${PIPESTATUS[0]}" -eq 0 ] && six_alternating "$fresh/demo.log"
   verdict "make demo with nothing but git and make" $?
