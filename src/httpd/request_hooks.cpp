@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/ascii.h"
+#include "config/declare.h"
 #include "exchange/exchange.h"
 #include "http/target.h"
 #include "httpd/child_state.h"
@@ -218,8 +219,9 @@ bool is_switched_off(const config::MemberSpec& member) noexcept {
 }
 
 // For what fails before an exchange begins: one log line and the status that belongs to it.
-int answer_failure(request_rec* r, std::string_view subject, ProxyErrc code, std::string_view detail = {}) {
+int answer_failure(request_rec* r, std::string_view origin, ProxyErrc code, std::string_view detail = {}) {
   const auto& failure = base::info(code);
+  const std::string subject = config::without_userinfo(origin);  // a rule may hold a password
   const std::string_view why = detail.empty() ? failure.sentence : detail;
   ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "CXP%04u: %.*s: %.*s, answered %d", static_cast<unsigned>(failure.tag),
                 static_cast<int>(subject.size()), subject.data(), static_cast<int>(why.size()), why.data(), failure.status);

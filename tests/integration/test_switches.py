@@ -178,3 +178,21 @@ def test_bad_header_modes(make, family, mode, expected):
         assert response.body == b"body" and response.fields.get("X-B") == "2"
     if mode == "StartBody" and settings.OWN:  # mod_proxy loses the line
         assert response.body.startswith(b"this line has no colon")
+
+
+@pytest.mark.own
+def test_proxytimeout_of_a_location_wins(make, family):
+    def script(connection):
+        connection.read_request()
+        connection.wait_close()
+    backend = make.backend(script)
+    server = make.httpd(f"""
+{{P}}ProxyTimeout 60
+<Location /quick>
+    {{P}}ProxyTimeout 300ms
+</Location>
+{{P}}ProxyPass / {backend.url}/
+""", family=family)
+    server.allow_log()
+    assert fetch(server.port, "/quick").status == 504
+    server.expect_log(r"CXP0109: .*within 300 ms")
