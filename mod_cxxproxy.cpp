@@ -21,6 +21,7 @@
 #include "httpd/directives.h"
 #include "httpd/request_hooks.h"
 #include "httpd/shared_state.h"
+#include "httpd/status_page.h"
 #include "httpd/httpd_api.h"
 
 namespace {
@@ -45,6 +46,7 @@ void register_hooks(apr_pool_t*) {
   ap_hook_fixups(hooks::fixups, kAfterRewrite, nullptr, APR_HOOK_FIRST);
   // Before handlers that take any method or any file.
   ap_hook_handler(hooks::handler, nullptr, nullptr, APR_HOOK_FIRST);
+  hooks::register_status_page();
 }
 
 }  // namespace

@@ -37,6 +37,7 @@ struct ResolvedVhost {
   std::vector<const MemberSpec*> plain_members;  // the same order
   std::optional<base::Duration> proxy_timeout;   // unset: httpd's Timeout
   BadHeader bad_header = BadHeader::Refuse;
+  ShowStatus show_status = ShowStatus::Off;
   std::string key;                               // "main" or the vhost's address and name
 
   // The first rule that covers this path, as text equal to r->uri.

@@ -47,6 +47,9 @@ enum class BadHeader : std::uint8_t {
   StartBody,  // the body begins with it, if it has no colon
 };
 
+// What mod_status shows of the balancers.
+enum class ShowStatus : std::uint8_t { Off, On, Full };
+
 struct MemberSpec {
   http::Url url;
   std::string name;  // canonical URL, as logs and BALANCER_WORKER_NAME show it

@@ -165,15 +165,33 @@ Problem say_timeout(Setting<base::Duration>& timeout, const Statement& said, std
   return std::nullopt;
 }
 
+namespace {
+
+// One of a directive's words, in any case.
+template <class T, std::size_t N>
+bool set_word(Setting<T>& setting, const Statement& said, std::string_view text, const std::array<std::pair<std::string_view, T>, N>& words) {
+  for (const auto& [word, meaning] : words) {
+    if (!base::iequals(word, text)) continue;
+    setting.set(meaning, said.where);
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 Problem say_bad_header(Setting<BadHeader>& bad_header, const Statement& said, std::string_view text) {
   constexpr std::array<std::pair<std::string_view, BadHeader>, 3> kWords{
       {{"IsError", BadHeader::Refuse}, {"Ignore", BadHeader::Skip}, {"StartBody", BadHeader::StartBody}}};
-  for (const auto& [word, meaning] : kWords) {
-    if (!base::iequals(word, text)) continue;
-    bad_header.set(meaning, said.where);
-    return std::nullopt;
-  }
+  if (set_word(bad_header, said, text, kWords)) return std::nullopt;
   return problem(said, text, "unknown word (IsError, Ignore or StartBody)");
+}
+
+Problem say_show_status(Setting<ShowStatus>& show_status, const Statement& said, std::string_view text) {
+  constexpr std::array<std::pair<std::string_view, ShowStatus>, 3> kWords{
+      {{"Off", ShowStatus::Off}, {"On", ShowStatus::On}, {"Full", ShowStatus::Full}}};
+  if (set_word(show_status, said, text, kWords)) return std::nullopt;
+  return problem(said, text, "unknown word (Off, On or Full)");
 }
 
 }  // namespace cxxproxy::config

@@ -47,6 +47,7 @@ Problem say_section(VhostConfig& server, const Statement& said, Words words);
 
 // One word each; the adapter gives the setting of the scope around it.
 Problem say_timeout(Setting<base::Duration>& timeout, const Statement& said, std::string_view text);
+Problem say_show_status(Setting<ShowStatus>& show_status, const Statement& said, std::string_view text);
 Problem say_bad_header(Setting<BadHeader>& bad_header, const Statement& said, std::string_view text);
 
 // "D: … is not supported yet by mod_cxxproxy"

@@ -27,6 +27,7 @@ std::unique_ptr<VhostConfig> merge(const VhostConfig& parent, const VhostConfig&
   auto result = std::make_unique<VhostConfig>();
   result->proxy_timeout = merged(parent.proxy_timeout, child.proxy_timeout);
   result->bad_header = merged(parent.bad_header, child.bad_header);
+  result->show_status = merged(parent.show_status, child.show_status);
   result->inherited = parent.layers();
   result->merged_own = &child.own_lists();
   return result;

@@ -89,6 +89,7 @@ struct Declarations {
 struct VhostConfig {
   Setting<base::Duration> proxy_timeout;
   Setting<BadHeader> bad_header;
+  Setting<ShowStatus> show_status;
   std::unique_ptr<Declarations> own = std::make_unique<Declarations>();
   std::vector<const Declarations*> inherited;  // outermost first; only after a merge
   const Declarations* merged_own = nullptr;    // the child's lists, which the child still owns

@@ -10,11 +10,6 @@ namespace {
 
 ChildState* g_child = nullptr;
 
-apr_status_t destroy_child_state(void*) noexcept {
-  delete std::exchange(g_child, nullptr);
-  return APR_SUCCESS;
-}
-
 }  // namespace
 
 ChildState::ChildState(const config::ResolvedConfig& config, const net::SharedSegment& segment) {
@@ -44,7 +39,7 @@ exchange::Destination ChildState::destination(const config::Target& target) cons
   return {nullptr, std::span(member_pointers_).subspan(target.member->member_id, 1)};
 }
 
-void make_child_state(apr_pool_t* pchild, server_rec* main_server) noexcept {
+void make_child_state(server_rec* main_server) noexcept {
   (void)guard("child_init", 0, [&] {
     const auto segment = shared_segment();
     if (!segment) {
@@ -52,7 +47,6 @@ void make_child_state(apr_pool_t* pchild, server_rec* main_server) noexcept {
       return 0;
     }
     g_child = new ChildState(resolved_config(main_server), *segment);
-    apr_pool_cleanup_register(pchild, nullptr, destroy_child_state, apr_pool_cleanup_null);
     return 0;
   });
 }

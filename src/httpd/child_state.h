@@ -1,7 +1,8 @@
 // All that one child process keeps at run time.
 //
 // WHAT    For each member its addresses and kept connections, for each balancer its order; made in
-//         child_init, destroyed when the child's pool goes, used by all worker threads.
+//         child_init, used by all worker threads. It ends with the process, not before: prefork ends a
+//         child inside a signal handler, perhaps in the middle of a request, and must find nothing to free.
 // SHAPES  Indexed by member_id and balancer_id of the resolved configuration. One pointer of static
 //         storage finds it; everything hangs from there.
 #pragma once
@@ -44,7 +45,7 @@ class ChildState {
   std::vector<Group> groups_;
 };
 
-void make_child_state(apr_pool_t* pchild, server_rec* main_server) noexcept;
+void make_child_state(server_rec* main_server) noexcept;
 
 // Null only when child_init failed, which it has logged.
 ChildState* child_state() noexcept;

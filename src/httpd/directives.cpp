@@ -138,6 +138,9 @@ Problem read_word(const Line& line, std::string_view word) {
     case DirectiveId::ProxyBadHeader:
       if (const char* wrong = ap_check_cmd_context(line.cmd, NOT_IN_DIR_CONTEXT)) return wrong;
       return say_bad_header(line.server().bad_header, line.said, word);
+    case DirectiveId::ProxyStatus:
+      if (const char* wrong = ap_check_cmd_context(line.cmd, NOT_IN_DIR_CONTEXT)) return wrong;
+      return say_show_status(line.server().show_status, line.said, word);
     default:
       return std::string(line.said.directive) + ": has no meaning here";
   }

@@ -17,8 +17,10 @@
 #include <http_request.h>
 #include <ap_mpm.h>
 #include <apr_fnmatch.h>
-#include <mod_core.h>
+#include <apr_optional_hooks.h>
 #include <apr_strings.h>
+#include <mod_core.h>
+#include <mod_status.h>
 
 extern "C" {
 extern module AP_MODULE_DECLARE_DATA cxxproxy_module;

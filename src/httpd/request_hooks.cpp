@@ -302,6 +302,6 @@ int handler(request_rec* r) noexcept {
   return guard("handler", HTTP_INTERNAL_SERVER_ERROR, [&] { return handle(r); });
 }
 
-void child_init(apr_pool_t* pchild, server_rec* main_server) noexcept { make_child_state(pchild, main_server); }
+void child_init(apr_pool_t*, server_rec* main_server) noexcept { make_child_state(main_server); }
 
 }  // namespace cxxproxy::httpd

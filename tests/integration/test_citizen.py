@@ -435,3 +435,44 @@ def test_a_balancer_without_members_is_503(make, family):
     server = make.httpd("{P}ProxyPass / balancer://nobody/\n", family=family)
     server.allow_log()
     assert fetch(server.port).status == 503
+
+
+def test_the_status_page_shows_balancers(make, family):
+    live = make.echo("live")
+    server = make.httpd(f"""
+{{P}}ProxyStatus Full
+<{{P}}Proxy balancer://pool>
+    {{P}}BalancerMember {live.url}
+    {{P}}BalancerMember http://127.0.0.1:{closed_port()} retry=600
+    {{P}}BalancerMember http://127.0.0.1:9 status=D
+</{{P}}Proxy>
+<Location /server-status>
+    SetHandler server-status
+</Location>
+{{P}}ProxyPass /server-status !
+{{P}}ProxyPass / balancer://pool/
+""", family=family, modules=("status",))
+    server.allow_log()
+    for _ in range(6):
+        assert fetch(server.port, "/x").status == 200
+    page = fetch(server.port, "/server-status").text
+    assert "balancer://pool" in page and live.url in page
+    lines = fetch(server.port, "/server-status?auto").text.splitlines()
+    told = dict(line.split(": ", 1) for line in lines if line.startswith("ProxyBalancer[0]Worker["))
+    assert told["ProxyBalancer[0]Worker[0]Name"] == live.url
+    assert int(told["ProxyBalancer[0]Worker[0]Elected"]) >= 6
+    states = [told[f"ProxyBalancer[0]Worker[{i}]Status"] for i in range(3)]
+    assert "Ok" in states[0] and "Err" in states[1] and "Dis" in states[2]
+
+
+def test_the_status_page_is_silent_without_the_directive(make, family):
+    server = make.httpd("""
+<Location /server-status>
+    SetHandler server-status
+</Location>
+<{P}Proxy balancer://pool>
+    {P}BalancerMember http://127.0.0.1:9
+</{P}Proxy>
+{P}ProxyPass /pool balancer://pool/
+""", family=family, modules=("status",))
+    assert "balancer://pool" not in fetch(server.port, "/server-status").text

@@ -44,6 +44,7 @@ inline std::string say(VhostConfig& server, const std::string& line, std::string
   if (name == "<Proxy>") wrong = say_section(server, said.statement(), said.words());
   if (name == "ProxyTimeout") wrong = say_timeout(server.proxy_timeout, said.statement(), said.words().front());
   if (name == "ProxyBadHeader") wrong = say_bad_header(server.bad_header, said.statement(), said.words().front());
+  if (name == "ProxyStatus") wrong = say_show_status(server.show_status, said.statement(), said.words().front());
   return wrong.value_or("");
 }
 

@@ -245,3 +245,13 @@ TEST_CASE("reverse rules are URLs, paths or balancers") {
   CHECK(rules[3].balancer_path == "");
   CHECK(rules[4].balancer_path == "/x");
 }
+
+TEST_CASE("ProxyStatus knows Off, On and Full in any case") {
+  VhostConfig server;
+  CHECK(say(server, "ProxyStatus full") == "");
+  CHECK(server.show_status.value == ShowStatus::Full);
+  CHECK(say(server, "ProxyStatus ON") == "");
+  CHECK(server.show_status.value == ShowStatus::On);
+  CHECK(say(server, "ProxyStatus Partly") == "ProxyStatus: Partly: unknown word (Off, On or Full)");
+  CHECK(server.show_status.value == ShowStatus::On);
+}

@@ -1,0 +1,15 @@
+// The balancers in the page of mod_status (ProxyStatus).
+//
+// WHAT    A table for each balancer of the server that is asked, from the shared segment, so it is the
+//         same whichever process answers; with ?auto the lines that mod_proxy writes there.
+// SHAPES  Nothing is shown without `ProxyStatus On`, as with mod_proxy. Names are escaped.
+// SOURCE  Field names of the ?auto form: httpd's mod_proxy (ProxyBalancer[n]Worker[m]...).
+#pragma once
+
+#include "httpd/httpd_api.h"
+
+namespace cxxproxy::httpd {
+
+void register_status_page() noexcept;
+
+}  // namespace cxxproxy::httpd
