@@ -191,8 +191,12 @@ class Httpd:
         self._signal(signal.SIGUSR1)
 
     def restart(self):
+        """apachectl restart. The event MPM of httpd may crash when it ends a child that is closing a
+        client connection (seen with mod_proxy alone as well), so such connections end first."""
+        self.quiesce()
         self._signal(signal.SIGHUP)
         until(lambda: accepts(self.port), "httpd accepts after a restart")
+        self.quiesce()
 
     def children(self):
         """The pids of the server's child processes."""
