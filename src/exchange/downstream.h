@@ -68,7 +68,7 @@ struct AnswerHead {
   bool request_taken = true;  // false: the client may still be sending, its connection cannot be kept
 };
 
-enum class AttemptEnd : std::uint8_t { Answered, Replay, NextMember, GaveUp };
+enum class AttemptEnd : std::uint8_t { Replay, NextMember, GaveUp };
 
 struct AttemptReport {
   base::Error error{};

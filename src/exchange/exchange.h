@@ -77,7 +77,6 @@ class Exchange {
 
   const base::Error& failure() const noexcept { return failure_; }
   bool answer_started() const noexcept { return answer_started_; }
-  unsigned attempts() const noexcept { return attempts_; }
   // The request body was taken from the client to its end.
   bool body_complete() const noexcept { return body_complete_; }
 

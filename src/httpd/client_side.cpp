@@ -51,6 +51,7 @@ ClientSide::ClientSide(request_rec* r, const Errand& errand, const RequestSettin
     if (r->main == nullptr || !is_condition(field.name)) fields_.push_back(field);
   }
   read_facts();
+  read_switches();
 }
 
 ClientSide::~ClientSide() {
@@ -81,7 +82,6 @@ void ClientSide::read_facts() {
     facts_.declared = false;
   }
   facts_.expects_continue = facts_.body != BodyKind::None && r_->expecting_100 != 0 && settings_.continue_from_backend;
-  read_switches();
 }
 
 void ClientSide::read_switches() {

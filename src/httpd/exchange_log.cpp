@@ -55,7 +55,6 @@ std::string outcome(const config::BalancerSpec* balancer, const AttemptReport& a
   switch (attempt.end) {
     case AttemptEnd::Replay: text = "sent again on a new connection"; break;
     case AttemptEnd::NextMember: text = "trying the next member"; break;
-    case AttemptEnd::Answered: text = "answered"; break;
     case AttemptEnd::GaveUp:
       if (attempt.error.code == ProxyErrc::ClientGone) text = "gave up";
       else if (attempt.answer_begun) text = "cut the answer to the client";

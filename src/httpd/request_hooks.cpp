@@ -28,8 +28,12 @@ constexpr std::string_view kBalancerScheme = "balancer://";
 
 const char* c_str_in(apr_pool_t* pool, std::string_view text) { return apr_pstrmemdup(pool, text.data(), text.size()); }
 
-// "proxy:" where the standard names are ours, "cxxproxy:" beside a foreign mod_proxy.
-std::string_view own_prefix() noexcept { return foreign_mod_proxy_loaded() ? "cxxproxy:" : "proxy:"; }
+// "proxy:" where the standard names are ours, "cxxproxy:" beside a foreign mod_proxy. Every hook of
+// every request asks, and the list of modules no longer changes: it is searched once.
+std::string_view own_prefix() noexcept {
+  static const bool foreign = foreign_mod_proxy_loaded();
+  return foreign ? "cxxproxy:" : "proxy:";
+}
 
 // The backend URL of a request that is ours to serve, empty for any other.
 std::string_view proxied_url(const request_rec* r) noexcept {

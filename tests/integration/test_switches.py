@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from support import settings
+from support.backend import closed_port
 from support.client import Client, fetch, request
 from support.wire import answer, chunked
 
@@ -196,3 +197,16 @@ def test_proxytimeout_of_a_location_wins(make, family):
     server.allow_log()
     assert fetch(server.port, "/quick").status == 504
     server.expect_log(r"CXP0109: .*within 300 ms")
+
+
+def test_a_switch_counts_for_a_proxied_error_document(make, family):
+    pages = make.echo("pages")
+    server = make.httpd(f"""
+SetEnv proxy-nokeepalive 1
+ErrorDocument 503 /pages/sorry
+{{P}}ProxyPass /pages {pages.url}/pages
+{{P}}ProxyPass / http://127.0.0.1:{closed_port()}/
+""", family=family, modules=("env",))
+    server.allow_log()
+    assert fetch(server.port, "/down").json()["target"] == "/pages/sorry"
+    assert [value.lower() for value in pages.requests[-1].fields.all("Connection")] == ["close"]
