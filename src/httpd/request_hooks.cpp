@@ -85,8 +85,10 @@ int translate(request_rec* r) {
   if (r->method_number == M_CONNECT) return refuse(r, HTTP_METHOD_NOT_ALLOWED, "CONNECT to a reverse proxy");
   const std::string_view prefix = own_prefix();
   const std::string_view rest = uri.substr(choice.matched);
-  r->filename = apr_psprintf(r->pool, "%.*s%.*s%.*s", static_cast<int>(prefix.size()), prefix.data(), static_cast<int>(choice.url.size()),
-                             choice.url.data(), static_cast<int>(rest.size()), rest.data());
+  // "ProxyPass / http://h" and /foo: without a slash the client would choose another host or port.
+  const bool would_change_host = !rest.empty() && rest.front() != '/' && split_origin(choice.url).rest.empty();
+  r->filename = apr_psprintf(r->pool, "%.*s%.*s%s%.*s", static_cast<int>(prefix.size()), prefix.data(), static_cast<int>(choice.url.size()),
+                             choice.url.data(), would_change_host ? "/" : "", static_cast<int>(rest.size()), rest.data());
   r->handler = prefix == "proxy:" ? "proxy-server" : "cxxproxy";
   r->proxyreq = PROXYREQ_REVERSE;
   if (choice.target) {
