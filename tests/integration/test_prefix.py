@@ -91,13 +91,12 @@ def test_connect_makes_no_tunnel(server, backend, house):
 
 
 def test_a_slash_mismatch_never_reaches_another_host(make, backend, family):
-    """`/x/ http://h:80` glues the rest of the path to the port: an error, and no contact."""
+    """`/x/ http://h:80`: mod_proxy glues the rest of the path to the port (500), here a slash is put in between."""
     server = make.httpd("{P}ProxyPass /x/ {b}\n", family=family, b=backend.url)
     server.allow_log(r"\[(proxy|cxxproxy|proxy_http):|AH01144|AH00898|CXP")
     before = len(backend.requests)
     answer = fetch(server.port, "/x/index")
-    assert answer.status >= 400
-    assert len(backend.requests) == before
+    assert (answer.status, len(backend.requests)) == ((200, before + 1) if settings.OWN else (500, before))
 
 
 def test_long_targets_pass_whole(server):
