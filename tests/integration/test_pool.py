@@ -181,9 +181,8 @@ def test_extra_bytes_behind_the_body_never_reach_the_next_client(server_for):
         while True:
             asked = connection.read_request()
             count += 1
-            connection.send(answer(b"for " + asked.target.encode()))
-            if count == 1:
-                connection.send(answer(b"POISON"))
+            # In one piece: bytes that come after the next request was sent would be its answer.
+            connection.send(answer(b"for " + asked.target.encode()) + (answer(b"POISON") if count == 1 else b""))
     server, _ = server_for(script)
     server.allow_log()
     for i in range(6):

@@ -53,10 +53,11 @@ conf: all ## configtest on the golden configurations
 conf-asan: asan
 	$(Q)$(PYTHON) tests/conf/run.py $(abspath $(ASAN))/mod_cxxproxy.so --asan
 
-# ARGS goes to pytest: make itest-plain ARGS="-k tutorial"
+# Without ARGS several files run at a time. ARGS goes to one pytest: make itest-plain ARGS="-k tutorial"
+pytest_options = -p no:cacheprovider -ra
 pytest = CXXPROXY_SO=$(abspath $(1))/mod_cxxproxy.so CXXPROXY_COMPAT_SO=$(abspath $(1))/mod_cxxproxy_compat.so \
   CXXPROXY_APACHE2_TREE=$(abspath $(O))/apache2-tree PYTHONDONTWRITEBYTECODE=1 $(2) \
-  $(PYTHON) -m pytest -p no:cacheprovider -ra tests/integration $(ARGS)
+  $(PYTHON) $(if $(ARGS),-m pytest $(pytest_options) tests/integration $(ARGS),tests/tools/shards.py tests/integration $(pytest_options))
 
 itest: ## integration tests, plainly and then with ASan and UBSan (ARGS goes to pytest)
 	+$(Q)$(MAKE) --no-print-directory itest-plain && $(MAKE) --no-print-directory itest-asan

@@ -3,9 +3,12 @@
 import contextlib
 import io
 import sys
+import tempfile
+from pathlib import Path
 
 sys.dont_write_bytecode = True
 import check  # noqa: E402
+import shards  # noqa: E402
 
 TEXTS = [
     (check.count_catch, "All tests passed (2 assertions in 1 test case)\n", (1, 0)),
@@ -28,6 +31,23 @@ COMMANDS = [
     ("echo '1 passed in 0.1s'; kill -SEGV $$", check.count_pytest, (1, 1)),
 ]
 
+# Files of one sharded run, and its sums.
+SHARDS = [
+    ({"test_a.py": "def test_1(): pass\ndef test_2(): pass\n", "test_b.py": "def test_3(): assert False\n"}, (2, 1)),
+    ({"test_a.py": "import nothing_of_this_name\n", "test_b.py": "def test_1(): pass\n"}, (1, 1)),
+    ({"test_a.py": "import os\ndef test_1(): os._exit(9)\n", "test_b.py": "def test_1(): pass\n"}, (1, 1)),
+    ({"test_a.py": "import os\ndef test_1(): os._exit(0)\n"}, (0, 1)),
+    ({"test_a.py": "import pytest\ndef test_1(): pytest.skip()\n"}, (0, 1)),
+    ({"test_a.py": "", "test_b.py": "def test_1(): pass\n"}, (1, 0)),
+]
+
+
+def run_shards(files):
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        for name, text in files.items():
+            (Path(folder) / name).write_text(text)
+        return shards.run_all(shards.files_of(folder), 2, ["-p", "no:cacheprovider"])[:2]
+
 
 def main():
     passed = failed = 0
@@ -36,6 +56,7 @@ def main():
         stage = check.Stage("self test", ["bash", "-c", command], count=count)
         with contextlib.redirect_stdout(io.StringIO()):
             results.append((command, check.result(stage, *check.run(stage)), expected))
+    results += [(str(files), run_shards(files), sums) for files, sums in SHARDS]
     for what, got, expected in results:
         if got == expected:
             passed += 1

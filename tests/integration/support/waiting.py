@@ -1,4 +1,5 @@
 """Waiting is always for a condition and always bounded."""
+import collections
 import random
 import socket
 import threading
@@ -8,6 +9,7 @@ from .settings import PATIENCE
 
 _pause = threading.Event()
 _handed_out = set()
+_claims = collections.deque(maxlen=256)
 _lock = threading.Lock()
 
 
@@ -33,7 +35,11 @@ def stays(condition, what, duration):
 
 
 def free_port():
-    """A loopback port nobody listens on, outside the range that clients get their ports from."""
+    """A loopback port nobody listens on, outside the range that clients get their ports from.
+
+    It may stay unused for long (a backend that is down), so the UDP port of the same number is held as
+    a claim that other test runs on this machine see.
+    """
     with _lock:
         for _ in range(500):
             port = random.randrange(12000, 30000)
@@ -45,6 +51,15 @@ def free_port():
                     probe.bind(("127.0.0.1", port))
                 except OSError:
                     continue
+            claim = socket.socket(type=socket.SOCK_DGRAM)
+            try:
+                claim.bind(("127.0.0.1", port))
+            except OSError:
+                claim.close()
+                continue
+            if len(_claims) == _claims.maxlen:
+                _claims[0].close()
+            _claims.append(claim)
             _handed_out.add(port)
             return port
     raise AssertionError("no free port found")
