@@ -1,5 +1,6 @@
 #include "http/request_head.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstddef>
@@ -40,11 +41,17 @@ struct MergedField {
   bool written = false;
 };
 
+// uri-host [":" port]; an address in brackets is not looked at further than its characters.
 bool is_host_value(std::string_view host) noexcept {
-  for (const char c : host) {
-    if (!base::is_alnum(c) && std::string_view("-._~%!$&'()*+;=:[]").find(c) == std::string_view::npos) return false;
+  const bool bracketed = host.starts_with('[');
+  const std::size_t name_end = std::min(bracketed ? host.find(']') : host.find(':'), host.size());
+  if (bracketed && name_end == host.size()) return false;
+  for (const char c : host.substr(bracketed ? 1 : 0, bracketed ? name_end - 1 : name_end)) {
+    if (base::is_alnum(c) || (bracketed && c == ':')) continue;
+    if (std::string_view("-._~%!$&'()*+;=").find(c) == std::string_view::npos) return false;
   }
-  return true;
+  const std::string_view port = host.substr(bracketed ? name_end + 1 : name_end);
+  return port.empty() || (port.front() == ':' && std::ranges::all_of(port.substr(1), base::is_digit));
 }
 
 class Writer {

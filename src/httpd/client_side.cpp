@@ -70,6 +70,8 @@ void ClientSide::read_facts() {
   const char* coding = apr_table_get(r_->headers_in, "Transfer-Encoding");
   if (coding != nullptr) {
     if (!base::iequals(base::trim(coding), "chunked")) problem_ = ProxyErrc::BadRequestFraming;
+    // HTTP/1.0 knows no codings: read as it is meant, but nothing behind it is trusted (RFC 9112 6.1).
+    if (r_->proto_num < HTTP_VERSION(1, 1)) r_->connection->keepalive = AP_CONN_CLOSE;
     facts_.body = BodyKind::Chunked;
   } else if (const char* text = apr_table_get(r_->headers_in, "Content-Length"); text != nullptr) {
     const auto length = http::parse_length(text);
@@ -81,7 +83,9 @@ void ClientSide::read_facts() {
     facts_.body = BodyKind::Chunked;
     facts_.declared = false;
   }
-  facts_.expects_continue = facts_.body != BodyKind::None && r_->expecting_100 != 0 && settings_.continue_from_backend;
+  // Without content there is nothing to wait for, and the core would close the connection (RFC 9110 10.1.1).
+  if (facts_.body == BodyKind::None || (facts_.length_is_exact && facts_.length == 0)) r_->expecting_100 = 0;
+  facts_.expects_continue = r_->expecting_100 != 0 && settings_.continue_from_backend;
 }
 
 void ClientSide::read_switches() {
@@ -114,7 +118,7 @@ ProxyErrc ClientSide::write_request_head(const config::MemberSpec& member, const
   const char* client_host = apr_table_get(r_->headers_in, "Host");
   const std::string authority = settings_.preserve_host ? std::string() : member.url.authority();
   request.host = authority;
-  if (settings_.preserve_host) request.host = view(client_host != nullptr ? client_host : r_->server->server_hostname);
+  if (settings_.preserve_host) request.host = view(client_host != nullptr && *client_host != '\0' ? client_host : r_->server->server_hostname);
   request.fields = fields_;
   if (plan.body == BodyKind::Length) request.framing = {http::RequestBody::Length, plan.length};
   if (plan.body == BodyKind::Chunked) request.framing = {http::RequestBody::Chunked, 0};
@@ -166,6 +170,7 @@ BodyPart ClientSide::read_body(std::size_t at_most) {
     part.bytes += size;
   }
   if (part.bytes == 0 && !part.last) return {.kind = BodyPart::Kind::WouldBlock};
+  r_->expecting_100 = 0;  // a client that sends its content does not wait any more
   part.parts = parts_;
   return part;
 }

@@ -65,6 +65,10 @@ class Workshop:
         self._stack.callback(backend.close)
         return backend
 
+    def adopt(self, backend):
+        """A backend that the test made itself: complaints and end as for the others."""
+        return self._scripted_backend(backend)
+
     def flask(self, greeting, **options):
         folder = Path(tempfile.mkdtemp(prefix="cxxproxy-flask-"))
         self._stack.callback(rmtree, folder, ignore_errors=True)

@@ -216,12 +216,13 @@ TEST_CASE("nothing that could split the request is written", "[request_head]") {
     CHECK_THAT(written(head), Catch::StartsWith("OPTIONS * HTTP/1.1\r\n"));
   }
   SECTION("host") {
-    for (const std::string host : {"h\r\nX: y", "a b", "a,b", "u@h", "h/x", "h?x", "h#x", "h\t", "h\\x", "h\xff"}) {
+    for (const std::string host : {"h\r\nX: y", "a b", "a,b", "u@h", "h/x", "h?x", "h#x", "h\t", "h\\x", "h\xff",
+                                   "[::1", "[::1]x", "[::1]:x", "[a b]", "::1", "h:80:80", "h:http", "h:-1", "[", "]", "a]b"}) {
       CAPTURE(host);
       head.host = host;
       CHECK(refused(head) == ProxyErrc::BadTarget);
     }
-    for (const std::string host : {"", "h:80", "[::1]:80", "a_b.example."}) {
+    for (const std::string host : {"", "h:80", "h:", "[::1]:80", "[::1]", "[v1.a]", "a_b.example.", "a%2eb"}) {
       CAPTURE(host);
       head.host = host;
       CHECK_THAT(written(head), Catch::Contains("\r\nHost: " + host + "\r\n"));
