@@ -52,7 +52,8 @@ Step Exchange::step() {
       continue;
     }
     Step step{.needs = needs, .deadline = std::min(deadline_, total_deadline_)};
-    if (await_continue_) step.deadline = std::min(step.deadline, continue_deadline_);
+    // Not while the head itself is stuck: nothing could be done about the 100 then.
+    if (await_continue_ && queue_at_ == queue_.size()) step.deadline = std::min(step.deadline, continue_deadline_);
     if (head_held_) step.deadline = std::min(step.deadline, held_until_);
     if (lease_ && lease_.stream() != nullptr) step.upstream_descriptor = lease_.stream()->descriptor();
     if ((needs & kPoolSlot) != 0) step.pool = &member().pool;

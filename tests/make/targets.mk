@@ -27,7 +27,14 @@ fuzz: $(if $(T),$(FUZZ)/fuzz_$(T)) ## make fuzz T=name S=seconds: coverage-guide
 	@test -n "$(T)" || { echo "make fuzz T=name S=seconds; names: $(FUZZ_NAMES)" >&2; exit 1; }
 	@mkdir -p $(FUZZ)/found/$(T)
 	$(Q)$(FUZZ)/fuzz_$(T) -max_total_time=$(S) -artifact_prefix=$(FUZZ)/found/$(T)/ $(FUZZ)/found/$(T) tests/fuzz/corpus/$(T)
-.PHONY: fuzz-replay fuzz
+
+CPU ?= 600
+fuzz-all: $(FUZZERS) ## every fuzz target for 10 CPU minutes (CPU=seconds), one after the other
+	$(Q)$(PYTHON) tests/tools/fuzz_search.py $(FUZZ) $(CPU) $(FUZZ_NAMES)
+
+fuzz-merge: $(if $(T),$(FUZZ)/fuzz_$(T)) ## make fuzz-merge T=name: the smallest corpus with the coverage of what was found
+	$(Q)tests/tools/fuzz_merge.sh $(FUZZ) $(T)
+.PHONY: fuzz-replay fuzz fuzz-all fuzz-merge
 
 .PHONY: layers symbols tags docs docs-check conf conf-asan itest itest-plain itest-asan apache2-tree
 layers: ## who includes whom, against the table in docs/ARCHITECTURE.md

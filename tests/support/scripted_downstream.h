@@ -9,7 +9,7 @@
 
 namespace cxxproxy::test {
 
-class ScriptedDownstream final : public exchange::Downstream {
+class ScriptedDownstream : public exchange::Downstream {
  public:
   exchange::RequestFacts request{};
   std::deque<exchange::BodyPart::Kind> body_kinds{};  // with body_texts: what read_body() gives, in order

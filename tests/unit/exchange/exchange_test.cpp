@@ -117,6 +117,26 @@ TEST_CASE("the answer may come in any pieces", "[exchange]") {
   }
 }
 
+TEST_CASE("a head that cannot be written makes nobody wait for a moment that has passed", "[exchange]") {
+  for (const bool broken : {false, true}) {
+    CAPTURE(broken);
+    World world;
+    world.client.request.body = BodyKind::Length;
+    world.client.request.length = 3;
+    world.client.request.expects_continue = true;
+    world.client.add_body("abc");
+    test::Script script;
+    script.writes = {test::bytes("xx"), broken ? test::fail(EPIPE) : test::would_block(), test::would_block(), test::would_block()};
+    world.connector.add(script);
+    for (unsigned turns = 0; turns < 3; ++turns) {
+      const auto step = world.step();
+      REQUIRE_FALSE(step.done);
+      CHECK(step.deadline > world.clock.now());
+      world.clock.advance(2s);  // longer than the wait for a 100
+    }
+  }
+}
+
 TEST_CASE("what was passed is flushed before waiting for more", "[exchange]") {
   World world;
   world.connector.add({.reads = {bytes("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc"), test::would_block(), test::would_block(), bytes("def")}});
