@@ -17,27 +17,44 @@ namespace {
 using base::iequals;
 using base::ProxyErrc;
 
-enum class Role : std::uint8_t { EndToEnd, Dropped, ForwardedFor, ForwardedHost, ForwardedServer, ForwardedProto, Via };
+enum class Role : std::uint8_t {
+  EndToEnd,
+  Dropped,
+  Expect,
+  Via,
+  ForwardedFor,
+  ForwardedHost,
+  ForwardedServer,
+  ForwardedProto,
+  ForwardedPort,
+  Forwarded,
+};
 
 Role role_of(std::string_view name) noexcept {
+  const auto is = [name](std::string_view known, Role role) { return iequals(name, known) ? role : Role::EndToEnd; };
   switch (name.size()) {
-    case 3: return iequals(name, "Via") ? Role::Via : Role::EndToEnd;
-    case 4: return iequals(name, "Host") ? Role::Dropped : Role::EndToEnd;
-    case 6: return iequals(name, "Expect") ? Role::Dropped : Role::EndToEnd;
-    case 14: return iequals(name, "Content-Length") ? Role::Dropped : Role::EndToEnd;
-    case 15: return iequals(name, "X-Forwarded-For") ? Role::ForwardedFor : Role::EndToEnd;
-    case 16: return iequals(name, "X-Forwarded-Host") ? Role::ForwardedHost : Role::EndToEnd;
-    case 17: return iequals(name, "X-Forwarded-Proto") ? Role::ForwardedProto : Role::EndToEnd;
-    case 18: return iequals(name, "X-Forwarded-Server") ? Role::ForwardedServer : Role::EndToEnd;
+    case 3: return is("Via", Role::Via);
+    case 4: return is("Host", Role::Dropped);
+    case 6: return is("Expect", Role::Expect);
+    case 9: return is("Forwarded", Role::Forwarded);
+    case 14: return is("Content-Length", Role::Dropped);
+    case 15: return is("X-Forwarded-For", Role::ForwardedFor);
+    case 16: return iequals(name, "X-Forwarded-Host") ? Role::ForwardedHost : is("X-Forwarded-Port", Role::ForwardedPort);
+    case 17: return is("X-Forwarded-Proto", Role::ForwardedProto);
+    case 18: return is("X-Forwarded-Server", Role::ForwardedServer);
     default: return Role::EndToEnd;
   }
 }
 
-// A field whose value grows at each hop: the client's elements first, then ours.
-struct MergedField {
+bool tells_who_asked(Role role) noexcept { return role >= Role::ForwardedFor; }
+
+// A field of ours. One that grows has the client's elements first, the others stand only where the
+// client sent none.
+struct OwnField {
   Role role;
   std::string_view name;
   std::string_view own;  // empty: the client's fields are copied as they are
+  bool grows;
   bool written = false;
 };
 
@@ -60,10 +77,14 @@ class Writer {
       : head_(head),
         out_(out),
         connection_(head.fields),
-        merged_{{{Role::ForwardedFor, "X-Forwarded-For", own(head.forwarded.client_ip)},
-                 {Role::ForwardedHost, "X-Forwarded-Host", own(head.forwarded.client_host)},
-                 {Role::ForwardedServer, "X-Forwarded-Server", own(head.forwarded.server_name)},
-                 {Role::Via, "Via", head.via}}} {}
+        expects_(head.expect_continue && !head.http10 && head.framing.kind != RequestBody::None),
+        via_{Role::Via, "Via", head.via, true},
+        forwarded_{{{Role::ForwardedFor, "X-Forwarded-For", own(kForwardedFor, head.forwarded.client_ip), true},
+                    {Role::ForwardedHost, "X-Forwarded-Host", own(kForwardedHost, head.forwarded.client_host), true},
+                    {Role::ForwardedServer, "X-Forwarded-Server", own(kForwardedServer, head.forwarded.server_name), true},
+                    {Role::ForwardedProto, "X-Forwarded-Proto", own(kForwardedProto, head.forwarded.proto), false},
+                    {Role::ForwardedPort, "X-Forwarded-Port", own(kForwardedPort, head.forwarded.port), false},
+                    {Role::Forwarded, "Forwarded", own(kForwardedElement, head.forwarded.element), true}}} {}
 
   Problem write() {
     Problem problem = check();
@@ -77,12 +98,9 @@ class Writer {
       problem = copy(field);
       if (problem) return problem;
     }
-    if (head_.expect_continue && !head_.http10 && head_.framing.kind != RequestBody::None)
-      put("Expect", "100-continue");
-    for (MergedField& merged : merged_) {
-      if (!merged.own.empty() && !merged.written) put(merged.name, merged.own);
-    }
-    if (!own(head_.forwarded.proto).empty() && !has_proto_) put("X-Forwarded-Proto", head_.forwarded.proto);
+    put_missing(via_);
+    if (expects_ && !expect_written_) put("Expect", "100-Continue");
+    for (const OwnField& field : forwarded_) put_missing(field);
     put_framing();
     put_connection();
     out_.append("\r\n");
@@ -90,8 +108,8 @@ class Writer {
   }
 
  private:
-  std::string_view own(std::string_view value) const noexcept {
-    return head_.forwarded.add ? value : std::string_view{};
+  std::string_view own(ForwardedField field, std::string_view value) const noexcept {
+    return head_.forwarded.add && (head_.forwarded.fields & field) != 0 ? value : std::string_view{};
   }
 
   static Problem bad_field(std::string_view detail) noexcept { return {ProxyErrc::BadRequestField, detail}; }
@@ -106,9 +124,8 @@ class Writer {
     }
     const auto bad = [](std::string_view value) { return !is_clean_text(value); };
     if (bad(head_.upgrade) || bad(head_.via)) return bad_field("Upgrade or Via holds a control character");
-    if (bad(head_.forwarded.client_ip) || bad(head_.forwarded.client_host) || bad(head_.forwarded.server_name) ||
-        bad(head_.forwarded.proto)) {
-      return bad_field("an X-Forwarded value holds a control character");
+    for (const OwnField& field : forwarded_) {
+      if (bad(field.own)) return bad_field("an X-Forwarded value holds a control character");
     }
     return {};
   }
@@ -122,28 +139,49 @@ class Writer {
     if (!is_clean_text(field.value)) return bad_field("a field value holds a control character");
     const Role role = role_of(field.name);
     if (role == Role::Dropped || connection_.drops(field.name)) return {};
-    if (role == Role::ForwardedProto) has_proto_ = true;
-    if (role != Role::EndToEnd) {
-      for (MergedField& merged : merged_) {
-        if (merged.role != role || merged.own.empty()) continue;
-        put_merged(merged, field.name);
+    if (role == Role::Expect) {
+      // The client's own words, where the expectation goes on to the backend at all.
+      if (expects_ && !expect_written_ && list_has(field.value, "100-continue")) {
+        expect_written_ = true;
+        put(field.name, field.value);
+      }
+      return {};
+    }
+    if (role == Role::Via && head_.drop_via) return {};
+    if (tells_who_asked(role) && !head_.forwarded.trust_client) return {};
+    if (OwnField* const ours = own_field(role); ours != nullptr && !ours->own.empty()) {
+      if (ours->grows) {
+        put_grown(*ours, field.name);
         return {};
       }
+      ours->written = true;
     }
     put(field.name, field.value);
     return {};
   }
 
+  OwnField* own_field(Role role) noexcept {
+    if (role == Role::Via) return &via_;
+    for (OwnField& field : forwarded_) {
+      if (field.role == role) return &field;
+    }
+    return nullptr;
+  }
+
+  void put_missing(const OwnField& field) {
+    if (!field.own.empty() && !field.written) put(field.name, field.own);
+  }
+
   // In the place of the client's first field of this name, with its spelling.
-  void put_merged(MergedField& merged, std::string_view spelling) {
-    if (merged.written) return;
-    merged.written = true;
+  void put_grown(OwnField& ours, std::string_view spelling) {
+    if (ours.written) return;
+    ours.written = true;
     out_.append(spelling).append(": ");
     for (const FieldView& field : head_.fields) {
-      if (!iequals(field.name, merged.name) || field.value.empty()) continue;
+      if (!iequals(field.name, ours.name) || field.value.empty()) continue;
       out_.append(field.value).append(", ");
     }
-    out_.append(merged.own).append("\r\n");
+    out_.append(ours.own).append("\r\n");
   }
 
   void put_framing() {
@@ -166,8 +204,10 @@ class Writer {
   const RequestHead& head_;
   std::string& out_;
   HopByHop connection_;
-  std::array<MergedField, 4> merged_;
-  bool has_proto_ = false;
+  const bool expects_;  // the backend is asked for a 100
+  bool expect_written_ = false;
+  OwnField via_;
+  std::array<OwnField, 6> forwarded_;
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "http/reverse_map.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/ascii.h"
@@ -40,11 +41,35 @@ bool same_origin(const Url& a, const Url& b) noexcept {
   return a.port == b.port && a.ipv6 == b.ipv6 && a.scheme == b.scheme && a.host == b.host;
 }
 
+// Not this rule's host for certain, so there is no need to parse the URL (there may be thousands of rules).
+bool is_elsewhere(std::string_view location, const Url& real) noexcept {
+  if (!location.starts_with("//")) {
+    if (!base::istarts_with(location, real.scheme) || !location.substr(real.scheme.size()).starts_with("://")) return true;
+    location.remove_prefix(real.scheme.size() + 1);
+  }
+  location.remove_prefix(std::min<std::size_t>(location.size(), real.ipv6 ? 3 : 2));
+  return !base::istarts_with(location, real.host);
+}
+
+// What follows the origin in `location`, where the rule is about that origin.
+std::optional<std::string_view> rest_of_covered(std::string_view location, const ReverseRule& rule, Boundary boundary) {
+  const bool no_scheme = location.starts_with("//");
+  const bool path_rule = rule.real.scheme.empty();
+  if (path_rule && location.starts_with('/')) return no_scheme ? std::nullopt : std::optional(location);
+  if (!path_rule && is_elsewhere(location, rule.real)) return std::nullopt;
+  std::string absolute;  // "//host/...": as if it had the scheme of the rule
+  if (no_scheme && !path_rule && boundary == Boundary::Segment) absolute.append(rule.real.scheme).append(":").append(location);
+  const auto origin = parse_origin(absolute.empty() ? location : std::string_view(absolute));
+  if (!origin || (!path_rule && !same_origin(rule.real, origin->url))) return std::nullopt;
+  return location.substr(location.size() - origin->rest.size());
+}
+
 }  // namespace
 
 base::Result<ReverseRule, UrlError> make_reverse_rule(std::string_view real, std::string_view public_path) {
   ReverseRule rule;
   rule.public_path = public_path;
+  if (base::istarts_with(real, "unix:") && real.find('|') != std::string_view::npos) real.remove_prefix(real.find('|') + 1);
   if (real.starts_with("//")) {
     return UrlError{UrlProblem::Malformed, "a URL without scheme cannot be mapped"};
   }
@@ -59,23 +84,47 @@ base::Result<ReverseRule, UrlError> make_reverse_rule(std::string_view real, std
 }
 
 std::optional<std::string> map_back(std::string_view location, std::span<const ReverseRule> rules, Boundary boundary) {
-  const bool relative = location.starts_with('/');
-  if (relative && location.starts_with("//")) return std::nullopt;
-  Origin origin;
-  if (relative) {
-    origin.rest = location;
-  } else {
-    auto parsed = parse_origin(location);
-    if (!parsed) return std::nullopt;
-    origin = std::move(*parsed);
-  }
   for (const ReverseRule& rule : rules) {
-    if (relative != rule.real.scheme.empty()) continue;
-    if (!relative && !same_origin(rule.real, origin.url)) continue;
-    const auto rest = rest_behind(origin.rest, rule.real.path, boundary);
+    const auto place = rest_of_covered(location, rule, boundary);
+    if (!place) continue;
+    const auto rest = rest_behind(*place, rule.real.path, boundary);
     if (rest) return join(rule.public_path, *rest, boundary);
   }
   return std::nullopt;
+}
+
+Place url_in_refresh(std::string_view refresh) noexcept {
+  std::size_t at = 0;
+  const auto skip = [&](std::string_view characters) {
+    while (at < refresh.size() && characters.find(refresh[at]) != std::string_view::npos) ++at;
+  };
+  constexpr std::string_view kBlank = " \t";
+  skip(kBlank);
+  const std::size_t time = at;
+  skip("0123456789.");
+  if (at == time) return {};
+  skip(kBlank);
+  if (at == refresh.size() || (refresh[at] != ';' && refresh[at] != ',')) return {};
+  ++at;
+  skip(kBlank);
+  if (base::istarts_with(refresh.substr(at), "url")) {
+    const std::size_t word = at;
+    at += 3;
+    skip(kBlank);
+    if (at < refresh.size() && refresh[at] == '=') {
+      ++at;
+      skip(kBlank);
+    } else {
+      at = word;  // the URL itself begins with these letters
+    }
+  }
+  std::size_t end = refresh.size();
+  if (at < refresh.size() && (refresh[at] == '"' || refresh[at] == '\'')) {
+    const char quote = refresh[at++];
+    if (const std::size_t close = refresh.find(quote, at); close != std::string_view::npos) end = close;
+  }
+  while (end > at && kBlank.find(refresh[end - 1]) != std::string_view::npos) --end;
+  return {at, end - at};
 }
 
 }  // namespace cxxproxy::http

@@ -67,6 +67,11 @@ void check_fields(const http::Fields fields, const http::RequestHead& head) {
   if (kind == http::RequestBody::Length) require(http::content_length(fields).value == head.framing.length);
   if (kind == http::RequestBody::Chunked) require(http::find_field(fields, "Transfer-Encoding")->value == "chunked");
 
+  if (!head.forwarded.trust_client) {
+    for (const std::string_view name : {"X-Forwarded-Port", "Forwarded"}) {
+      for (const auto& field : fields) require(!base::iequals(field.name, name) || field.value == head.forwarded.port);
+    }
+  }
   if (!head.forwarded.add) return;
   const auto ends_with_ours = [&fields](std::string_view name, std::string_view own) {
     if (own.empty()) return;
@@ -91,6 +96,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   head.http10 = (options & 2u) != 0;
   head.keep_alive = (options & 4u) != 0;
   head.expect_continue = (options & 8u) != 0;
+  head.forwarded.trust_client = (options & 16u) == 0;
+  if ((options & 32u) != 0) {
+    head.forwarded.fields |= http::kForwardedPort;
+    head.forwarded.port = "8443";
+  }
+  head.drop_via = (options & 64u) != 0;
   head.framing = {static_cast<http::RequestBody>(framing % 3u), framing * std::uint64_t{0x123456789}};
   head.method = input.piece();
   head.target = input.piece();

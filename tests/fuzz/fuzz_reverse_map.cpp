@@ -24,10 +24,15 @@ void check_mapped(std::string_view location, const http::ReverseRule& rule, cons
   }
   require(location.ends_with(rest));
   if (rule.real.scheme.empty()) {
-    require(location.starts_with('/') && !location.starts_with("//"));
+    require(location.starts_with('/') ? !location.starts_with("//") : static_cast<bool>(http::parse_origin(location)));
     return;
   }
-  const auto origin = http::parse_origin(location);
+  std::string absolute(location);
+  if (location.starts_with("//")) {
+    require(boundary == http::Boundary::Segment);
+    absolute.insert(0, rule.real.scheme + ':');
+  }
+  const auto origin = http::parse_origin(absolute);
   require(static_cast<bool>(origin));
   require(origin->url.authority() == rule.real.authority() && origin->url.scheme == rule.real.scheme);
 }
@@ -38,6 +43,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::Input input(data, size);
   const auto boundary = (input.byte() & 1u) != 0 ? http::Boundary::Text : http::Boundary::Segment;
   const std::string_view location = input.piece();
+  const http::Place place = http::url_in_refresh(location);
+  require(place.begin <= location.size() && place.size <= location.size() - place.begin);
   std::vector<http::ReverseRule> rules;
   while (!input.empty() && rules.size() < 8) {
     const std::string_view real = input.piece();

@@ -43,7 +43,8 @@ std::string with_fields(const List& fields) {
   return written(head);
 }
 
-constexpr ForwardedFacts kForwarded{true, "127.0.0.1", "me.test:81", "proxy.test", "http"};
+constexpr ForwardedFacts kForwarded{
+    .add = true, .client_ip = "127.0.0.1", .client_host = "me.test:81", .server_name = "proxy.test", .proto = "http"};
 
 }  // namespace
 
@@ -110,10 +111,23 @@ TEST_CASE("Expect is sent only when asked for and where it means something", "[r
   head.expect_continue = true;
   CHECK_THAT(written(head), !Catch::Contains("Expect"));
   head.framing = {RequestBody::Length, 5};
-  CHECK_THAT(written(head), Catch::Contains("\r\nExpect: 100-continue\r\n"));
+  CHECK_THAT(written(head), Catch::Contains("\r\nExpect: 100-Continue\r\n"));
   head.http10 = true;
   CHECK_THAT(written(head), !Catch::Contains("Expect"));
   CHECK(with_fields({{"Expect", "200-ok"}, {"expect", "x"}}) == with_fields({}));
+}
+
+TEST_CASE("the client's own Expect stays in its place", "[request_head]") {
+  RequestHead head = plain();
+  const List fields{{"A", "1"}, {"expect", "100-CONTINUE"}, {"B", "2"}, {"Expect", "100-continue"}};
+  head.fields = fields;
+  CHECK_THAT(written(head), !Catch::Contains("xpect"));
+  head.expect_continue = true;
+  head.framing = {RequestBody::Length, 5};
+  CHECK_THAT(written(head), Catch::Contains("A: 1\r\nexpect: 100-CONTINUE\r\nB: 2\r\nContent-Length"));
+  const List other{{"Expect", "something"}};
+  head.fields = other;
+  CHECK_THAT(written(head), Catch::Contains("Host: h\r\nExpect: 100-Continue\r\nContent-Length"));
 }
 
 TEST_CASE("an upgrade is asked for only when the caller says so", "[request_head]") {
@@ -184,6 +198,52 @@ TEST_CASE("X-Forwarded fields", "[request_head]") {
   }
 }
 
+TEST_CASE("which fields tell who asked, and whose word counts", "[request_head]") {
+  RequestHead head = plain();
+  head.forwarded = kForwarded;
+  head.forwarded.port = "8443";
+  head.forwarded.element = "for=127.0.0.1";
+  const List fields{{"X-Forwarded-For", "6.6.6.6"}, {"X-Forwarded-Host", "evil"}, {"x-forwarded-server", "evil"},
+                    {"X-Forwarded-Proto", "gopher"}, {"X-Forwarded-Port", "1"}, {"Forwarded", "for=6.6.6.6"}, {"A", "1"}};
+  head.fields = fields;
+  const auto between = [&](const std::string& text) {
+    return "GET / HTTP/1.1\r\nHost: h\r\n" + text + "Connection: Keep-Alive\r\n\r\n";
+  };
+  SECTION("port and Forwarded only when asked for") {
+    CHECK_THAT(written(head), Catch::Contains("X-Forwarded-Port: 1\r\nForwarded: for=6.6.6.6\r\n"));
+    head.forwarded.fields = kForwardedPort | kForwardedElement;
+    CHECK(written(head) == between("X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Host: evil\r\nx-forwarded-server: evil\r\n"
+                                   "X-Forwarded-Proto: gopher\r\nX-Forwarded-Port: 1\r\nForwarded: for=6.6.6.6, for=127.0.0.1\r\nA: 1\r\n"));
+    head.fields = {};
+    CHECK(written(head) == between("X-Forwarded-Port: 8443\r\nForwarded: for=127.0.0.1\r\n"));
+  }
+  SECTION("of a client that is not trusted nothing stays") {
+    head.forwarded.trust_client = false;
+    CHECK(written(head) == between("A: 1\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Host: me.test:81\r\n"
+                                   "X-Forwarded-Server: proxy.test\r\nX-Forwarded-Proto: http\r\n"));
+    head.forwarded.add = false;
+    CHECK(written(head) == between("A: 1\r\n"));
+    head.forwarded.add = true;
+    head.forwarded.fields = 0;
+    CHECK(written(head) == between("A: 1\r\n"));
+  }
+}
+
+TEST_CASE("Forwarded elements (RFC 7239)", "[request_head]") {
+  struct Row {
+    ForwardedElement element;
+    const char* text;
+  };
+  for (const Row& row : {Row{{"192.0.2.1", "example.com", "https"}, "for=192.0.2.1;host=example.com;proto=https"},
+                         Row{{"2001:db8::1", "h:8080", "http"}, "for=\"[2001:db8::1]\";host=\"h:8080\";proto=http"},
+                         Row{{"192.0.2.1", "", "http"}, "for=192.0.2.1;proto=http"}, Row{{"", "a\"b\\", ""}, "host=\"a\\\"b\\\\\""},
+                         Row{{"", "a\r\nb", "http"}, "proto=http"}, Row{{"", "", ""}, ""}}) {
+    std::string out = "x, ";
+    append_forwarded(out, row.element);
+    CHECK(out == std::string("x, ") + row.text);
+  }
+}
+
 TEST_CASE("Via grows by our element", "[request_head]") {
   RequestHead head = plain();
   head.via = "1.1 me";
@@ -191,6 +251,16 @@ TEST_CASE("Via grows by our element", "[request_head]") {
   const List fields{{"via", "1.0 a"}, {"Via", "1.1 b"}};
   head.fields = fields;
   CHECK(written(head) == "GET / HTTP/1.1\r\nHost: h\r\nvia: 1.0 a, 1.1 b, 1.1 me\r\nConnection: Keep-Alive\r\n\r\n");
+  head.forwarded = kForwarded;
+  head.forwarded.fields = kForwardedServer;
+  head.fields = {};
+  head.framing = {RequestBody::Length, 0};
+  head.expect_continue = true;
+  CHECK_THAT(written(head), Catch::Contains("Host: h\r\nVia: 1.1 me\r\nExpect: 100-Continue\r\nX-Forwarded-Server: "));
+  head.drop_via = true;
+  head.via = {};
+  head.fields = fields;
+  CHECK_THAT(written(head), !Catch::Contains("ia: "));
 }
 
 TEST_CASE("nothing that could split the request is written", "[request_head]") {

@@ -59,7 +59,17 @@ TEST_CASE("a backend's URL becomes a path of this server", "[reverse_map]") {
       {"http://h", "/", "http://hh/x", nullptr},
       {"http://h/", "/", "http://u@h/x", nullptr},
       {"http://h/", "/", "http://h@evil/x", nullptr},
-      {"http://h/", "/", "//h/x", nullptr},
+      {"http://h/", "/", "//h/x", "/x"},
+      {"http://h/", "/", "//H:80/x", "/x"},
+      {"https://h/", "/", "//h/x", "/x"},
+      {"https://h/", "/", "//h:443/x", "/x"},
+      {"https://h/", "/", "//h:80/x", nullptr},
+      {"http://h:8080/", "/", "//h:8080/x", "/x"},
+      {"http://h:8080/", "/", "//h/x", nullptr},
+      {"http://h/", "/", "//u@h/x", nullptr},
+      {"http://h/", "/", "///x", nullptr},
+      {"http://h/", "/", "//other/x", nullptr},
+      {"unix:/run/app.sock|http://h/base", "/d", "http://h/base/x", "/d/x"},
       {"http://h/", "/", "/x", nullptr},
       {"http://h/", "/", "x", nullptr},
       {"http://h/", "/", "", nullptr},
@@ -71,7 +81,13 @@ TEST_CASE("a backend's URL becomes a path of this server", "[reverse_map]") {
       {"/app/", "/d/", "/app/x", "/d/x"},
       {"/", "/d/", "/x", "/d/x"},
       {"/", "/d/", "//evil/x", nullptr},
-      {"/", "/d/", "http://h/x", nullptr},
+      {"/", "/d/", "http://h/x", "/d/x"},
+      {"/app", "/d", "https://any:81/app/x?q", "/d/x?q"},
+      {"/app", "/d", "http://h/apps", nullptr},
+      {"/app", "/d", "http://h", nullptr},
+      {"/", "/d/", "http://h", "/d/"},
+      {"/app", "/d", "//any/app/x", nullptr},
+      {"/app", "/d", "ftp://h/app", nullptr},
       {"/", "/d/", "x", nullptr},
   }));
   CAPTURE(row.real, row.public_path, row.location);
@@ -85,6 +101,8 @@ TEST_CASE("text boundary maps as mod_proxy does", "[reverse_map]") {
       {"http://h:8080/", "/x", "http://h:8080/foo", "/xfoo"},
       {"http://h:8080/", "/", "http://h:8080", nullptr},
       {"http://h", "/", "http://hh/x", nullptr},
+      {"http://h/", "/", "//h/x", nullptr},
+      {"/app", "/d", "http://any/appendix", "/dendix"},
   }));
   CAPTURE(row.real, row.public_path, row.location);
   CHECK(map_one(row.real, row.public_path, row.location, Boundary::Text) ==
@@ -112,4 +130,34 @@ TEST_CASE("a rule is a URL or a path", "[reverse_map]") {
   const auto later = make_reverse_rule("ajp://h/", "/");
   REQUIRE_FALSE(later);
   CHECK(later.error().kind == UrlProblem::NotSupportedYet);
+}
+
+TEST_CASE("the URL inside a Refresh field", "[reverse_map]") {
+  struct RefreshRow {
+    const char* field;
+    const char* url;
+  };
+  const RefreshRow row = GENERATE(values<RefreshRow>({
+      {"5; url=http://h/x", "http://h/x"},
+      {"0;URL=/x", "/x"},
+      {" 1.5 , Url = http://h/ ", "http://h/"},
+      {"5; url='http://h/x y'", "http://h/x y"},
+      {"5; url=\"http://h/\"; z", "http://h/"},
+      {"5; url='http://h/", "http://h/"},
+      {"5; http://h/x", "http://h/x"},
+      {"5; urls", "urls"},
+      {"5", ""},
+      {"5;", ""},
+      {"5; url=", ""},
+      {"5; url", "url"},
+      {"5 url=/x", ""},
+      {"; url=/x", ""},
+      {"url=/x", ""},
+      {"", ""},
+      {"5; url='", ""},
+      {"5; url=''", ""},
+  }));
+  CAPTURE(row.field);
+  const Place place = url_in_refresh(row.field);
+  CHECK(std::string_view(row.field).substr(place.begin, place.size) == row.url);
 }
