@@ -15,6 +15,10 @@ namespace cxxproxy::config {
 enum class DirectiveId : std::uint8_t {
   ProxyPass,
   ProxyPassReverse,
+  ProxyPassReverseCookieDomain,
+  ProxyPassReverseCookiePath,
+  ProxyPassReverseMode,
+  ProxyCookieFlags,
   ProxyPreserveHost,
   ProxyAddHeaders,
   ProxyTimeout,
@@ -54,8 +58,21 @@ struct DirectiveRow {
 inline constexpr auto kDirectiveRows = std::to_array<DirectiveRow>({
     {DirectiveId::ProxyPass, CXXPROXY_NAMES("ProxyPass"), Arguments::Raw, kAnywhere, "[path] !|url [key=value ...]", "",
      "a path and the backend URL or balancer it is passed to, or ! to keep it here"},
-    {DirectiveId::ProxyPassReverse, CXXPROXY_NAMES("ProxyPassReverse"), Arguments::Raw, kAnywhere, "[path] url", "",
-     "a path and the backend URL that answers may name in Location and Content-Location"},
+    {DirectiveId::ProxyPassReverse, CXXPROXY_NAMES("ProxyPassReverse"), Arguments::Raw, kAnywhere, "[path] url [interpolate]", "",
+     "a path and the backend URL, path or balancer that answers may name in Location, Content-Location, URI, Destination and Refresh: they name "
+     "this server then. A URL that is only a path covers values without a host, and URLs of any host by their path"},
+    {DirectiveId::ProxyPassReverseCookieDomain, CXXPROXY_NAMES("ProxyPassReverseCookieDomain"), Arguments::Raw, kAnywhere,
+     "backend-domain public-domain [interpolate]", "",
+     "replaces the Domain of a cookie that begins with the backend's domain (as the backend spells it, with or without a dot in front)"},
+    {DirectiveId::ProxyPassReverseCookiePath, CXXPROXY_NAMES("ProxyPassReverseCookiePath"), Arguments::Raw, kAnywhere,
+     "backend-path public-path [interpolate]", "", "replaces the Path of a cookie that begins with the backend's path"},
+    {DirectiveId::ProxyPassReverseMode, CXXPROXY_NAMES("ProxyPassReverseMode"), Arguments::One, kAnywhere, "Segment|Text", "Segment",
+     "how the three directives for answers compare: Segment ends at a segment of a path or a label of a domain, joins paths with exactly one "
+     "slash, and maps Refresh and //host/path as well; Text compares and joins plain text, as mod_proxy does"},
+    {DirectiveId::ProxyCookieFlags, CXXPROXY_NAMES("ProxyCookieFlags"), Arguments::Raw, kAnywhere, "Off|[cookie] flag ...", "",
+     "sets flags of the cookies of answers: Secure, HttpOnly, Partitioned, SameSite=Strict|Lax|None; NoSecure, NoHttpOnly, NoPartitioned and "
+     "NoSameSite take one away. The name of the cookie may hold * and ?, without it all cookies are meant. The first line that names the "
+     "cookie decides, the lines of an inner section come first; Off leaves cookies alone"},
     {DirectiveId::ProxyPreserveHost, CXXPROXY_NAMES("ProxyPreserveHost"), Arguments::Flag, kAnywhere, "On|Off", "Off",
      "On sends the client's Host to the backend instead of the backend's own name"},
     {DirectiveId::ProxyAddHeaders, CXXPROXY_NAMES("ProxyAddHeaders"), Arguments::Flag, kAnywhere, "On|Off", "On",
@@ -79,8 +96,6 @@ inline constexpr auto kDirectiveRows = std::to_array<DirectiveRow>({
      "parameters of a backend URL or of a balancer"},
 
     CXXPROXY_NOT_YET("ProxyPassMatch", kAnywhere, "maps paths by a regular expression"),
-    CXXPROXY_NOT_YET("ProxyPassReverseCookieDomain", kAnywhere, "rewrites the domain of cookies"),
-    CXXPROXY_NOT_YET("ProxyPassReverseCookiePath", kAnywhere, "rewrites the path of cookies"),
     CXXPROXY_NOT_YET("ProxyPassInherit", kAnywhere, "inheritance of the main server's rules"),
     CXXPROXY_NOT_YET("ProxyPassInterpolateEnv", kAnywhere, "variables in rules"),
     CXXPROXY_NOT_YET("BalancerInherit", kAnywhere, "inheritance of the main server's balancers"),

@@ -87,9 +87,10 @@ Problem say_location_pass(VhostConfig& server, LocationConfig& location, const S
   return std::nullopt;
 }
 
-Problem say_reverse(std::vector<SaidReverse>& rules, const Statement& said, std::string_view path, std::string_view url) {
+Problem say_reverse(std::vector<SaidReverse>& rules, const Statement& said, std::string_view path, std::string_view url, bool interpolate) {
   SaidReverse reverse;
   reverse.where = said.where;
+  reverse.interpolate = interpolate;
   if (is_balancer_url(url)) {
     auto name = parse_balancer_url(said, url);
     if (!name) return name.error();
@@ -99,8 +100,14 @@ Problem say_reverse(std::vector<SaidReverse>& rules, const Statement& said, std:
     reverse.rule.public_path = path;
   } else {
     auto rule = http::make_reverse_rule(url, path);
-    if (!rule) return url_problem(said, url, rule.error());
-    reverse.rule = std::move(*rule);
+    if (!rule && !interpolate) return url_problem(said, url, rule.error());
+    if (rule) {
+      reverse.rule = std::move(*rule);
+    } else {
+      reverse.rule.public_path = path;
+      reverse.rule.real.scheme = "-";  // no URL until its variables have values
+    }
+    if (interpolate) reverse.raw_url = url;
   }
   rules.push_back(std::move(reverse));
   return std::nullopt;

@@ -33,8 +33,9 @@ struct Statement {
 Problem say_proxy_pass(VhostConfig& server, const Statement& said, Words words);
 Problem say_location_pass(VhostConfig& server, LocationConfig& location, const Statement& said, std::string_view path, Words words);
 
-// ProxyPassReverse path url; the adapter gives the path of a <Location>.
-Problem say_reverse(std::vector<SaidReverse>& rules, const Statement& said, std::string_view path, std::string_view url);
+// ProxyPassReverse path url [interpolate]; the adapter gives the path of a <Location>.
+Problem say_reverse(std::vector<SaidReverse>& rules, const Statement& said, std::string_view path, std::string_view url,
+                    bool interpolate = false);
 
 // BalancerMember [balancer://name] url [key=value ...]; section is the URL of the <Proxy> around it.
 Problem say_member(VhostConfig& server, const Statement& said, std::string_view section, Words words);

@@ -9,8 +9,8 @@
 #include "http/hop_by_hop.h"
 #include "http/method.h"
 #include "http/request_head.h"
+#include "httpd/answer_fields.h"
 #include "httpd/exchange_log.h"
-#include "httpd/reverse_mapping.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
@@ -217,31 +217,24 @@ BodyPart ClientSide::body_failure(apr_status_t status) {
 
 namespace {
 
-// One copy of all names and values into the request's pool, with the ends that httpd's tables need.
-apr_table_t* copy_fields(apr_pool_t* pool, const http::ResponseHead& head) {
-  const http::HopByHop hop_by_hop(head.fields);
-  std::size_t size = 0;
-  for (const http::FieldView& field : head.fields) size += field.name.size() + field.value.size() + 2;
-  char* at = static_cast<char*>(apr_palloc(pool, size));
-  const auto put = [&at](std::string_view text) {
-    char* const start = at;
-    std::memcpy(at, text.data(), text.size());
-    at[text.size()] = '\0';
-    at += text.size() + 1;
-    return start;
-  };
-  apr_table_t* table = apr_table_make(pool, static_cast<int>(head.fields.size()) + 4);
-  for (const http::FieldView& field : head.fields) {
-    if (hop_by_hop.drops(field.name)) continue;
-    const char* name = put(field.name);
-    apr_table_addn(table, name, put(field.value));
-  }
-  return table;
-}
-
 void take_status(request_rec* r, const http::ResponseHead& head) {
   r->status = head.status;
   r->status_line = apr_psprintf(r->pool, "%d %.*s", head.status, static_cast<int>(head.reason.size()), head.reason.data());
+}
+
+// What the engine decided is what counts: one length in the place of the backend's, or none.
+void set_length(request_rec* r, const exchange::AnswerHead& answer) {
+  std::optional<std::uint64_t> length = answer.length;
+  if (!answer.body_follows) {
+    const auto said = http::content_length(answer.head.fields);
+    length.reset();
+    if (said.found == http::LengthFields::Valid && r->status != HTTP_NO_CONTENT) length = said.value;
+  }
+  if (length) {
+    apr_table_setn(r->headers_out, "Content-Length", apr_psprintf(r->pool, "%" APR_UINT64_T_FMT, static_cast<apr_uint64_t>(*length)));
+  } else {
+    apr_table_unset(r->headers_out, "Content-Length");
+  }
 }
 
 }  // namespace
@@ -250,7 +243,7 @@ bool ClientSide::send_interim(const http::ResponseHead& head) {
   apr_table_t* const fields = r_->headers_out;
   const int status = r_->status;
   const char* const status_line = r_->status_line;
-  r_->headers_out = copy_fields(r_->pool, head);
+  r_->headers_out = answer_fields(r_, head, nullptr);
   take_status(r_, head);
   ap_send_interim_response(r_, 1);
   r_->headers_out = fields;
@@ -261,26 +254,11 @@ bool ClientSide::send_interim(const http::ResponseHead& head) {
 
 void ClientSide::send_head(const exchange::AnswerHead& answer) {
   take_status(r_, answer.head);
-  r_->headers_out = copy_fields(r_->pool, answer.head);
-  if (answer.body_follows) {
-    // What the engine decided is what counts: one length, or none.
-    apr_table_unset(r_->headers_out, "Content-Length");
-    if (answer.length) {
-      apr_table_setn(r_->headers_out, "Content-Length",
-                     apr_psprintf(r_->pool, "%" APR_UINT64_T_FMT, static_cast<apr_uint64_t>(*answer.length)));
-    }
-  } else if (const char* length = apr_table_get(r_->headers_out, "Content-Length"); length != nullptr) {
-    const auto value = http::content_length(answer.head.fields);
-    apr_table_unset(r_->headers_out, "Content-Length");
-    if (value.found == http::LengthFields::Valid && r_->status != HTTP_NO_CONTENT) {
-      apr_table_setn(r_->headers_out, "Content-Length",
-                     apr_psprintf(r_->pool, "%" APR_UINT64_T_FMT, static_cast<apr_uint64_t>(value.value)));
-    }
-  }
+  r_->headers_out = answer_fields(r_, answer.head, r_->headers_out);
+  set_length(r_, answer);
   if (const char* type = apr_table_get(r_->headers_out, "Content-Type"); type != nullptr) {
     ap_set_content_type(r_, apr_pstrdup(r_->pool, type));
   }
-  rewrite_answer_fields(r_);
   if (!answer.request_taken) r_->connection->keepalive = AP_CONN_CLOSE;
 }
 

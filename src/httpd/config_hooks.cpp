@@ -17,14 +17,14 @@ namespace {
 // A per-directory object that directives write to; merged ones have only the LocationConfig.
 struct OwnedLocation {
   config::LocationConfig config;
-  std::vector<config::SaidReverse> rules;
-  config::ReverseChain chain;
+  config::AnswerRules rules;
+  config::AnswerChain chain;
 };
 
 // What merging for one request allocates: no destructor, so the pool may simply forget it.
 struct MergedLocation {
   config::LocationConfig config;
-  config::ReverseChain joined;
+  config::AnswerChain joined;
 };
 static_assert(std::is_trivially_destructible_v<MergedLocation>);
 
@@ -95,7 +95,7 @@ void* create_dir_config(apr_pool_t* pool, char*) noexcept {
     OwnedLocation* owned = own_in_pool(pool, std::make_unique<OwnedLocation>());
     owned->config.own_rules = &owned->rules;
     owned->chain.rules = &owned->rules;
-    owned->config.reverse = &owned->chain;
+    owned->config.answers = &owned->chain;
     return &owned->config;
   });
 }
@@ -185,8 +185,10 @@ RouteChoice choose_route(const request_rec* r, std::string_view uri) noexcept {
   return {RouteKind::Proxied, match.route->url, match.matched, vhost.target_of(*match.route)};
 }
 
-std::optional<std::string> map_location_back(const request_rec* r, std::string_view location) {
-  return config::map_back(location_config(r).reverse, resolved_vhost(r->server), location);
+config::AnswerView answer_view(const request_rec* r) noexcept {
+  const config::LocationConfig& location = location_config(r);
+  const config::AnswerChain* const chain = location.answers == nullptr || location.answers->says_nothing() ? nullptr : location.answers;
+  return {chain, resolved_vhost(r->server), location.fields.reverse_mode.value_or(http::Boundary::Segment)};
 }
 
 }  // namespace cxxproxy::httpd

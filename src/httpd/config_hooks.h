@@ -58,8 +58,7 @@ struct RouteChoice {
 };
 RouteChoice choose_route(const request_rec* r, std::string_view uri) noexcept;
 
-// ProxyPassReverse: the public path for a Location value of the backend, by the first rule that
-// matches, outer scopes first. The caller puts scheme://host in front.
-std::optional<std::string> map_location_back(const request_rec* r, std::string_view location);
+// The rules for the answer of this request; `chain` is null where there are none.
+config::AnswerView answer_view(const request_rec* r) noexcept;
 
 }  // namespace cxxproxy::httpd

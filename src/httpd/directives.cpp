@@ -5,6 +5,7 @@
 
 #include "base/ascii.h"
 #include "config/declare.h"
+#include "config/field_statements.h"
 #include "config/statements.h"
 #include "httpd/config_hooks.h"
 #include "httpd/proxy_sections.h"
@@ -78,14 +79,14 @@ Problem proxy_pass(const Line& line, config::Words words) {
 
 Problem proxy_pass_reverse(const Line& line, config::Words words) {
   if (auto wrong = check_location(line)) return wrong;
-  if (!words.empty() && words.back() == "interpolate") {
-    return std::string(line.said.directive) + ": " + config::not_supported_yet("interpolate");
-  }
-  if (words.size() == 1 && line.in_location()) return say_reverse(*line.location.own_rules, line.said, line.cmd->path, words[0]);
+  const bool interpolate = words.size() > 1 && base::iequals(words.back(), "interpolate");
+  if (interpolate) words = words.first(words.size() - 1);
+  auto& rules = line.location.own_rules->reverse;
+  if (words.size() == 1 && line.in_location()) return say_reverse(rules, line.said, line.cmd->path, words[0], interpolate);
   if (words.size() != 2) {
     return std::string(line.said.directive) + ": needs a path and a URL" + (line.in_location() ? ", or the URL alone" : "");
   }
-  return say_reverse(*line.location.own_rules, line.said, words[0], words[1]);
+  return say_reverse(rules, line.said, words[0], words[1], interpolate);
 }
 
 Problem in_server_or_section(const Line& line) {
@@ -99,6 +100,12 @@ Problem read_words(const Line& line, config::Words words) {
       return proxy_pass(line, words);
     case DirectiveId::ProxyPassReverse:
       return proxy_pass_reverse(line, words);
+    case DirectiveId::ProxyPassReverseCookieDomain:
+      return say_cookie_rule(line.location.own_rules->cookies, line.said, http::CookieAttribute::Domain, words);
+    case DirectiveId::ProxyPassReverseCookiePath:
+      return say_cookie_rule(line.location.own_rules->cookies, line.said, http::CookieAttribute::Path, words);
+    case DirectiveId::ProxyCookieFlags:
+      return say_cookie_flags(line.location.own_rules->flags, line.said, words);
     case DirectiveId::BalancerMember:
       if (auto wrong = in_server_or_section(line)) return wrong;
       return say_member(line.server(), line.said, line.section(), words);
@@ -135,6 +142,8 @@ Problem read_word(const Line& line, std::string_view word) {
     case DirectiveId::ProxyTimeout:
       if (const char* wrong = ap_check_cmd_context(line.cmd, NOT_IN_LIMIT | NOT_IN_HTACCESS)) return wrong;
       return say_timeout(in_server ? line.server().proxy_timeout : line.location.proxy_timeout, line.said, word);
+    case DirectiveId::ProxyPassReverseMode:
+      return say_reverse_mode(line.location.fields.reverse_mode, line.said, word);
     case DirectiveId::ProxyBadHeader:
       if (const char* wrong = ap_check_cmd_context(line.cmd, NOT_IN_DIR_CONTEXT)) return wrong;
       return say_bad_header(line.server().bad_header, line.said, word);

@@ -7,12 +7,14 @@
 #include <string_view>
 #include <vector>
 
+#include "config/field_statements.h"
 #include "config/parameter_rows.h"
 #include "config/resolve.h"
 #include "config/statements.h"
 
 namespace {
 
+using namespace cxxproxy;
 using namespace cxxproxy::config;
 
 void require(bool holds) {
@@ -29,7 +31,7 @@ std::vector<std::string_view> split(std::string_view text, char at) {
   return parts;
 }
 
-Problem say(VhostConfig& server, std::vector<SaidReverse>& reverse, Words line) {
+Problem say(VhostConfig& server, AnswerRules& answers, Words line) {
   const Statement said{line[0], {"fuzz.conf", 1}};
   const Words words = line.subspan(1);
   switch (line[0][0]) {
@@ -44,7 +46,11 @@ Problem say(VhostConfig& server, std::vector<SaidReverse>& reverse, Words line) 
     case 'H':
       return words.empty() ? std::nullopt : say_bad_header(server.bad_header, said, words[0]);
     case 'R':
-      return words.size() < 2 ? std::nullopt : say_reverse(reverse, said, words[0], words[1]);
+      return words.size() < 2 ? std::nullopt : say_reverse(answers.reverse, said, words[0], words[1]);
+    case 'C':
+      return say_cookie_rule(answers.cookies, said, http::CookieAttribute::Path, words);
+    case 'F':
+      return say_cookie_flags(answers.flags, said, words);
     default:
       return say_proxy_pass(server, said, words);
   }
@@ -63,11 +69,11 @@ void check_ranges(const ParameterSet& set) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto lines = split({reinterpret_cast<const char*>(data), size}, '\n');
   VhostConfig server;
-  std::vector<SaidReverse> reverse;
+  AnswerRules answers;
   for (const std::string_view line : lines) {
     const auto words = split(line, ' ');
     if (words.empty()) continue;
-    const Problem wrong = say(server, reverse, words);
+    const Problem wrong = say(server, answers, words);
     if (wrong) require(wrong->size() > words[0].size() && wrong->starts_with(words[0]));
   }
   for (const auto& member : server.own->plain) check_ranges(member->parameters);
@@ -89,7 +95,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
   }
   require(found.route == expected.route && found.matched == expected.matched);
-  ReverseChain chain{nullptr, &reverse, nullptr};
-  (void)map_back(&chain, vhost, path);
+  const AnswerChain chain{nullptr, &answers, nullptr};
+  const AnswerView view{&chain, vhost};
+  (void)map_back(view, path);
+  (void)map_cookie(view, path);
   return 0;
 }

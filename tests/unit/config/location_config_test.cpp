@@ -15,13 +15,13 @@ namespace {
 
 // One scope: its rules and the object that httpd would merge.
 struct Scope {
-  std::vector<SaidReverse> rules;
-  ReverseChain chain;
+  AnswerRules rules;
+  AnswerChain chain;
   LocationConfig config;
 
   Scope() {
     chain.rules = &rules;
-    config.reverse = &chain;
+    config.answers = &chain;
     config.own_rules = &rules;
   }
   Scope(const Scope&) = delete;
@@ -29,9 +29,13 @@ struct Scope {
 
   void reverse(const std::string& path, const std::string& url) {
     const Said said("ProxyPassReverse");
-    REQUIRE_FALSE(say_reverse(rules, said.statement(), path, url));
+    REQUIRE_FALSE(say_reverse(rules.reverse, said.statement(), path, url));
   }
 };
+
+std::optional<std::string> mapped_by(const AnswerChain* chain, const ResolvedVhost& vhost, std::string_view location) {
+  return map_back(AnswerView{chain, vhost}, location);
+}
 
 }  // namespace
 
@@ -48,7 +52,7 @@ TEST_CASE("inner values win over outer ones, unset ones let the outer through") 
       if (inner_value >= 0) inner.config.continue_from_backend.set(inner_value == 1, {"i", 6});
       if (outer_value >= 0) outer.config.proxy_timeout.set(base::Duration(outer_value + 10), {"o", 7});
       if (inner_value >= 0) inner.config.proxy_timeout.set(base::Duration(inner_value + 20), {"i", 8});
-      ReverseChain joined;
+      AnswerChain joined;
       const LocationConfig result = merge(outer.config, inner.config, joined);
       const int expected = inner_value >= 0 ? inner_value : outer_value;
       CHECK(result.preserve_host.is_set() == (expected >= 0));
@@ -70,7 +74,7 @@ TEST_CASE("the inner location's rule takes the place of the outer's") {
   SaidRoute near;
   Scope outer;
   Scope inner;
-  ReverseChain joined;
+  AnswerChain joined;
   outer.config.route = &far;
   CHECK(merge(outer.config, inner.config, joined).route == &far);
   inner.config.route = &near;
@@ -81,7 +85,7 @@ TEST_CASE("the inner location's rule takes the place of the outer's") {
 TEST_CASE("a merged object has no place for new rules") {
   Scope outer;
   Scope inner;
-  ReverseChain joined;
+  AnswerChain joined;
   CHECK(merge(outer.config, inner.config, joined).own_rules == nullptr);
 }
 
@@ -98,19 +102,19 @@ TEST_CASE("reverse rules: outer scopes first, each in file order, first match de
   const ResolvedVhost nobody;
 
   // httpd may join from the left or from the right.
-  ReverseChain first;
-  ReverseChain second;
+  AnswerChain first;
+  AnswerChain second;
   const LocationConfig left = merge(merge(main.config, vhost.config, first), location.config, second);
-  ReverseChain third;
-  ReverseChain fourth;
+  AnswerChain third;
+  AnswerChain fourth;
   const LocationConfig right = merge(main.config, merge(vhost.config, location.config, third), fourth);
   for (const LocationConfig* merged : {&left, &right}) {
-    CHECK(map_back(merged->reverse, nobody, "http://a/x") == "/main/x");
-    CHECK(map_back(merged->reverse, nobody, "http://b/x") == "/vhost-b/x");
-    CHECK(map_back(merged->reverse, nobody, "http://c/x") == "/location-c/x");
-    CHECK_FALSE(map_back(merged->reverse, nobody, "http://d/x").has_value());
+    CHECK(mapped_by(merged->answers, nobody, "http://a/x") == "/main/x");
+    CHECK(mapped_by(merged->answers, nobody, "http://b/x") == "/vhost-b/x");
+    CHECK(mapped_by(merged->answers, nobody, "http://c/x") == "/location-c/x");
+    CHECK_FALSE(mapped_by(merged->answers, nobody, "http://d/x").has_value());
   }
-  CHECK_FALSE(map_back(nullptr, nobody, "http://a/x").has_value());
+  CHECK_FALSE(mapped_by(nullptr, nobody, "http://a/x").has_value());
 }
 
 TEST_CASE("a balancer rule stands for every member of the balancer that the server sees") {
@@ -123,14 +127,14 @@ TEST_CASE("a balancer rule stands for every member of the balancer that the serv
   Scope scope;
   scope.reverse("/whole/", "balancer://B/");
   scope.reverse("/never", "balancer://unknown/");
-  CHECK(map_back(scope.config.reverse, vhost, "http://h:1/x") == "/whole/x");
-  CHECK(map_back(scope.config.reverse, vhost, "http://h:2/app/x") == "/whole/x");
-  CHECK_FALSE(map_back(scope.config.reverse, vhost, "http://h:2/other").has_value());
-  CHECK_FALSE(map_back(scope.config.reverse, vhost, "http://h:3/x").has_value());
+  CHECK(mapped_by(scope.config.answers, vhost, "http://h:1/x") == "/whole/x");
+  CHECK(mapped_by(scope.config.answers, vhost, "http://h:2/app/x") == "/whole/x");
+  CHECK_FALSE(mapped_by(scope.config.answers, vhost, "http://h:2/other").has_value());
+  CHECK_FALSE(mapped_by(scope.config.answers, vhost, "http://h:3/x").has_value());
 
   Scope below;
   below.reverse("/below", "balancer://b/sub");
-  CHECK(map_back(below.config.reverse, vhost, "http://h:1/sub/x") == "/below/x");
-  CHECK(map_back(below.config.reverse, vhost, "http://h:2/app/sub/x") == "/below/x");
-  CHECK_FALSE(map_back(below.config.reverse, vhost, "http://h:1/x").has_value());
+  CHECK(mapped_by(below.config.answers, vhost, "http://h:1/sub/x") == "/below/x");
+  CHECK(mapped_by(below.config.answers, vhost, "http://h:2/app/sub/x") == "/below/x");
+  CHECK_FALSE(mapped_by(below.config.answers, vhost, "http://h:1/x").has_value());
 }

@@ -1,0 +1,28 @@
+// Directives about the fields of requests and answers, one function each: words in, configuration changed or a
+// sentence why not.
+//
+// WHAT    The meaning of what field_settings.h and answer_rules.h keep, without httpd.
+// SHAPES  As config/statements.h: words never hold the directive's own name.
+// ERRORS  Problem, as there.
+// SOURCE  httpd's manual of mod_proxy; nginx's proxy_cookie_flags.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "config/answer_rules.h"
+#include "config/field_settings.h"
+#include "config/statements.h"
+
+namespace cxxproxy::config {
+
+// ProxyPassReverseCookieDomain and -Path: the backend's side, the public side, and perhaps "interpolate".
+Problem say_cookie_rule(std::vector<SaidCookieRule>& rules, const Statement& said, http::CookieAttribute attribute, Words words);
+
+// ProxyCookieFlags Off | [pattern] flag ...
+Problem say_cookie_flags(std::vector<SaidCookieFlags>& rules, const Statement& said, Words words);
+
+// ProxyPassReverseMode Segment|Text
+Problem say_reverse_mode(Setting<http::Boundary>& mode, const Statement& said, std::string_view text);
+
+}  // namespace cxxproxy::config
