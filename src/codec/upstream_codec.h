@@ -35,6 +35,7 @@ class UpstreamCodec {
 
   virtual const http::ResponseHead& head() const = 0;
   virtual bool body_follows() const = 0;
+  // What the client may be told, also when no body follows (HEAD, 304).
   virtual std::optional<std::uint64_t> content_length() const = 0;
   // Bytes of the body still to come where that is known: how much is worth reading at once.
   virtual std::optional<std::uint64_t> body_left() const = 0;

@@ -82,12 +82,15 @@ base::Result<ResponseFraming, Problem> response_framing(const ResponseHead& head
   const bool announces_body = coding == Coding::Chunked || length.value > 0;
   ResponseFraming framing;
   framing.persistent = connection_persists(head);
+  if (head.lines_left_out || head.ended_by_bad_line) framing.persistent = false;
   if (head.status < 200) {
-    if (announces_body) return bad("an interim answer announces a body");
+    if (announces_body || head.ended_by_bad_line) return bad("an interim answer announces a body");
     if (head.status == 101) framing.persistent = false;
     return framing;
   }
+  // RFC 9112 6.3: with a transfer coding the length means nothing, and nobody after us may believe it.
   if (coding == Coding::Chunked && length.found == LengthFields::Valid) framing.persistent = false;
+  if (coding == Coding::Absent && length.found == LengthFields::Valid && head.status != 204) framing.announced = length.value;
   if (head.status == 204 && announces_body) framing.persistent = false;
   if (head.status == 204 || head.status == 304 || request_was_head) return framing;
 

@@ -5,7 +5,8 @@
 //         no byte behind it before the connection is kept.
 //         A tolerant reading with a price: Transfer-Encoding together with a valid Content-Length is
 //         read as chunked and the connection is not kept; a 204 that announces a body likewise has
-//         none and is not kept.
+//         none and is not kept. A head that BadHeaderRule repaired has lost a line that may have told
+//         the length: its connection is not kept either.
 // ERRORS  BadFraming with a detail: odd or different Content-Length values, a transfer coding that
 //         is not exactly one `chunked`, Transfer-Encoding in an HTTP/1.0 answer, a length on 1xx.
 // SOURCE  RFC 9112 6.1-6.3, 9.3; RFC 9110 8.6.
@@ -28,6 +29,8 @@ struct ResponseFraming {
   BodyKind kind = BodyKind::None;
   std::uint64_t length = 0;  // of kind Length; never above 2^63-1
   bool persistent = false;
+  // What the client may be told as the length: also of a body that does not follow (HEAD, 304).
+  std::optional<std::uint64_t> announced{};
 };
 
 base::Result<ResponseFraming, Problem> response_framing(const ResponseHead& head, bool request_was_head);

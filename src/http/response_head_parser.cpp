@@ -25,14 +25,14 @@ std::string_view view(std::span<const char> bytes, std::size_t from, std::size_t
 
 void ResponseHeadParser::reset() noexcept {
   part_ = Part::StatusLine;
-  scanned_ = physical_ = line_start_ = pending_end_ = value_start_ = head_size_ = 0;
-  in_fold_ = false;
-  skip_line_ = false;
+  scanned_ = physical_ = line_start_ = value_start_ = value_end_ = head_size_ = 0;
+  pending_ = in_fold_ = skip_line_ = false;
   places_.clear();
   head_.fields.clear();
   head_.reason = {};
   head_.status = 0;
   head_.minor_version = 1;
+  head_.lines_left_out = head_.ended_by_bad_line = false;
   problem_ = {};
 }
 
@@ -67,22 +67,19 @@ bool ResponseHeadParser::exceeds_limits(std::size_t end) noexcept {
 }
 
 // Only the first byte of the next line tells whether a field is complete.
-bool ResponseHeadParser::settle_pending(std::span<char> bytes) {
+bool ResponseHeadParser::settle_pending(std::span<const char> bytes) {
   in_fold_ = is_blank(bytes[physical_]);
-  if (in_fold_) {
-    std::fill(bytes.data() + pending_end_, bytes.data() + physical_, ' ');
-  } else if (!close_field(bytes)) {
-    return false;
-  } else {
+  if (!in_fold_) {
+    if (!close_field()) return false;
     line_start_ = physical_;
   }
-  pending_end_ = 0;
+  pending_ = false;
   return true;
 }
 
 Progress ResponseHeadParser::run(std::span<char> bytes) {
   while (scanned_ < bytes.size()) {
-    if (pending_end_ != 0 && !settle_pending(bytes)) return Progress::Failed;
+    if (pending_ && !settle_pending(bytes)) return Progress::Failed;
     const void* found = std::memchr(bytes.data() + scanned_, '\n', bytes.size() - scanned_);
     if (found == nullptr) {
       scanned_ = bytes.size();
@@ -99,17 +96,29 @@ Progress ResponseHeadParser::run(std::span<char> bytes) {
   return Progress::NeedMore;
 }
 
-Progress ResponseHeadParser::take_line(std::span<const char> bytes, std::size_t end) {
+Progress ResponseHeadParser::take_line(std::span<char> bytes, std::size_t end) {
   const std::string_view line = view(bytes, physical_, end);
   if (part_ == Part::StatusLine) return take_status_line(line);
   if (line.empty()) return finish(bytes, scanned_);
   if (!is_clean_text(line)) return fail(ProxyErrc::BadField, "a field holds a control character");
-  if (!in_fold_) {
+  if (in_fold_) {
+    append_fold(bytes, line);
+  } else {
     const Progress progress = take_name(bytes, end);
     if (progress != Progress::NeedMore) return progress;
   }
-  pending_end_ = end;
+  pending_ = true;
   return Progress::NeedMore;
+}
+
+// The line end and the blanks around it become one space (RFC 9112 5.2), as httpd's own reader does it:
+// the line is moved up to the text before it, over bytes that nobody looks at again.
+void ResponseHeadParser::append_fold(std::span<char> bytes, std::string_view line) noexcept {
+  const std::string_view text = base::trim(line);
+  if (skip_line_ || text.empty()) return;
+  if (value_end_ > value_start_) bytes[value_end_++] = ' ';
+  std::memmove(bytes.data() + value_end_, text.data(), text.size());
+  value_end_ += text.size();
 }
 
 Progress ResponseHeadParser::take_status_line(std::string_view line) noexcept {
@@ -155,23 +164,30 @@ Progress ResponseHeadParser::take_name(std::span<const char> bytes, std::size_t 
   skip_line_ = !wrong.empty();
   if (wrong.empty()) {
     name_ = {physical_, name.size()};
-    value_start_ = physical_ + colon + 1;
+    const std::string_view value = base::trim(line.substr(colon + 1));
+    value_start_ = value.empty() ? physical_ + colon + 1 : static_cast<std::size_t>(value.data() - bytes.data());
+    value_end_ = value_start_ + value.size();
     return Progress::NeedMore;
   }
-  if (rule_ == BadHeaderRule::Skip) return Progress::NeedMore;
-  if (rule_ == BadHeaderRule::StartBody && colon == std::string_view::npos) return finish(bytes, physical_);
+  if (rule_ == BadHeaderRule::Skip) {
+    head_.lines_left_out = true;
+    return Progress::NeedMore;
+  }
+  if (rule_ == BadHeaderRule::StartBody && colon == std::string_view::npos) {
+    head_.ended_by_bad_line = true;
+    return finish(bytes, physical_);
+  }
   return fail(ProxyErrc::BadField, wrong);
 }
 
-bool ResponseHeadParser::close_field(std::span<const char> bytes) {
+bool ResponseHeadParser::close_field() {
   if (skip_line_) return true;
   if (places_.size() >= limits_.fields) {
     fail(ProxyErrc::TooManyFields, "more fields than allowed");
     return false;
   }
   if (places_.empty()) places_.reserve(kUsualFields);
-  const std::string_view value = base::trim(view(bytes, value_start_, pending_end_));
-  places_.push_back({name_, {static_cast<std::size_t>(value.data() - bytes.data()), value.size()}});
+  places_.push_back({name_, {value_start_, value_end_ - value_start_}});
   return true;
 }
 

@@ -4,7 +4,7 @@
 //         status line; the caller may grow and move the buffer between calls. Each byte is looked at
 //         once. After Done head() views into the buffer of the last call, so it is valid as long
 //         as those bytes stay where they are; bytes behind head_size() were not looked at.
-// SHAPES  The buffer is writable because obs-fold is replaced by spaces in place (RFC 9112 5.2).
+// SHAPES  The buffer is writable because each obs-fold becomes one space in place (RFC 9112 5.2).
 //         Lines may end with a bare LF, as small backends do; a bare CR, NUL or other CTL is never
 //         accepted. Blanks between name and colon are taken away (RFC 9112 5.1). The status line is
 //         exact: `HTTP/1.DIGIT SP 3DIGIT [SP reason]`, nothing before it; a code from 600 on has no
@@ -45,6 +45,9 @@ struct ResponseHead {
   int status = 0;
   std::string_view reason;
   std::vector<FieldView> fields;
+  // What BadHeaderRule did to it. Either may have hidden how long the body is.
+  bool lines_left_out = false;
+  bool ended_by_bad_line = false;
 };
 
 enum class Progress : std::uint8_t { NeedMore, Done, Failed };
@@ -81,11 +84,12 @@ class ResponseHeadParser {
   Progress fail(base::ProxyErrc code, std::string_view detail) noexcept;
   Progress finish(std::span<const char> bytes, std::size_t size);
   bool exceeds_limits(std::size_t end) noexcept;
-  bool settle_pending(std::span<char> bytes);
-  Progress take_line(std::span<const char> bytes, std::size_t end);
+  bool settle_pending(std::span<const char> bytes);
+  Progress take_line(std::span<char> bytes, std::size_t end);
+  void append_fold(std::span<char> bytes, std::string_view line) noexcept;
   Progress take_status_line(std::string_view line) noexcept;
   Progress take_name(std::span<const char> bytes, std::size_t end);
-  bool close_field(std::span<const char> bytes);
+  bool close_field();
 
   HeadLimits limits_;
   BadHeaderRule rule_;
@@ -93,9 +97,10 @@ class ResponseHeadParser {
   std::size_t scanned_ = 0;      // no line end before this offset is left to be found
   std::size_t physical_ = 0;     // start of the line that ends at the next LF
   std::size_t line_start_ = 0;   // start of the line with its folds
-  std::size_t pending_end_ = 0;  // a field whose next line may still be a fold ends here; 0 = none
+  bool pending_ = false;         // there is a field whose next line may still be a fold
   bool in_fold_ = false;         // the line at physical_ continues that field
-  std::size_t value_start_ = 0;  // of that field
+  std::size_t value_start_ = 0;  // of that field, without blanks at either end
+  std::size_t value_end_ = 0;
   bool skip_line_ = false;       // that field is to be left out (BadHeaderRule::Skip)
   Place name_;
   Place reason_;

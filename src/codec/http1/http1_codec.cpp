@@ -82,11 +82,6 @@ Event Http1Codec::end_of_stream(bool any_bytes) {
   return failed({ProxyErrc::BodyTruncated, {}});
 }
 
-std::optional<std::uint64_t> Http1Codec::content_length() const {
-  if (framing_.kind == http::BodyKind::Length) return framing_.length;
-  return std::nullopt;
-}
-
 std::optional<std::uint64_t> Http1Codec::body_left() const {
   if (framing_.kind == http::BodyKind::Length) return left_;
   return std::nullopt;

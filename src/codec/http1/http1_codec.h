@@ -22,7 +22,7 @@ class Http1Codec final : public UpstreamCodec {
 
   const http::ResponseHead& head() const override { return parser_.head(); }
   bool body_follows() const override { return framing_.kind != http::BodyKind::None; }
-  std::optional<std::uint64_t> content_length() const override;
+  std::optional<std::uint64_t> content_length() const override { return framing_.announced; }
   std::optional<std::uint64_t> body_left() const override;
   bool reusable() const override { return ended_ && framing_.persistent; }
 

@@ -141,6 +141,29 @@ TEST_CASE("an ambiguous length is refused, whatever the status", "[framing]") {
   }
 }
 
+TEST_CASE("what the client may be told as the length", "[framing]") {
+  for (const bool head_request : {false, true}) {
+    CHECK(response_framing(answer(200, {{"Content-Length", "05, 5"}}), head_request)->announced == 5u);
+    CHECK(response_framing(answer(304, {{"Content-Length", "5"}}), head_request)->announced == 5u);
+    CHECK_FALSE(response_framing(answer(204, {{"Content-Length", "5"}}), head_request)->announced);
+    CHECK_FALSE(response_framing(answer(103, {{"Content-Length", "0"}}), head_request)->announced);
+    CHECK_FALSE(response_framing(answer(200, {{"Transfer-Encoding", "chunked"}, {"Content-Length", "5"}}), head_request)->announced);
+    CHECK_FALSE(response_framing(answer(200, {{"Connection", "close"}}), head_request)->announced);
+  }
+}
+
+TEST_CASE("a head that lost a line leaves no connection behind", "[framing]") {
+  ResponseHead head = answer(200, {{"Content-Length", "5"}});
+  CHECK(response_framing(head, false)->persistent);
+  head.lines_left_out = true;
+  CHECK_FALSE(response_framing(head, false)->persistent);
+  head.status = 103;
+  head.fields.clear();
+  CHECK(response_framing(head, false));
+  head.ended_by_bad_line = true;
+  CHECK_FALSE(response_framing(head, false));
+}
+
 TEST_CASE("a transfer coding in an HTTP/1.0 answer is refused", "[framing]") {
   CHECK_FALSE(response_framing(answer(200, {{"Transfer-Encoding", "chunked"}}, 0), false));
 }
