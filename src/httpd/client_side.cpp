@@ -1,7 +1,11 @@
 #include "httpd/client_side.h"
 
+#include <sys/socket.h>
+
 #include <cstdlib>
 #include <cstring>
+
+#include <apr_portable.h>
 
 #include "base/ascii.h"
 #include "exchange/exchange.h"
@@ -217,6 +221,17 @@ BodyPart ClientSide::body_failure(apr_status_t status) {
 
 namespace {
 
+// The close that follows sends a reset (and no close_notify with TLS) instead of an orderly end.
+void reset_client(conn_rec* connection) {
+  apr_os_sock_t descriptor = -1;
+  apr_socket_t* const socket = ap_get_conn_socket(connection);
+  if (socket != nullptr && apr_os_sock_get(&descriptor, socket) == APR_SUCCESS) {
+    const linger at_once{1, 0};
+    (void)::setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  }
+  connection->aborted = 1;
+}
+
 void take_status(request_rec* r, const http::ResponseHead& head) {
   r->status = head.status;
   r->status_line = apr_psprintf(r->pool, "%d %.*s", head.status, static_cast<int>(head.reason.size()), head.reason.data());
@@ -224,14 +239,8 @@ void take_status(request_rec* r, const http::ResponseHead& head) {
 
 // What the engine decided is what counts: one length in the place of the backend's, or none.
 void set_length(request_rec* r, const exchange::AnswerHead& answer) {
-  std::optional<std::uint64_t> length = answer.length;
-  if (!answer.body_follows) {
-    const auto said = http::content_length(answer.head.fields);
-    length.reset();
-    if (said.found == http::LengthFields::Valid && r->status != HTTP_NO_CONTENT) length = said.value;
-  }
-  if (length) {
-    apr_table_setn(r->headers_out, "Content-Length", apr_psprintf(r->pool, "%" APR_UINT64_T_FMT, static_cast<apr_uint64_t>(*length)));
+  if (answer.length) {
+    apr_table_setn(r->headers_out, "Content-Length", apr_psprintf(r->pool, "%" APR_UINT64_T_FMT, static_cast<apr_uint64_t>(*answer.length)));
   } else {
     apr_table_unset(r->headers_out, "Content-Length");
   }
@@ -244,6 +253,7 @@ bool ClientSide::send_interim(const http::ResponseHead& head) {
   const int status = r_->status;
   const char* const status_line = r_->status_line;
   r_->headers_out = answer_fields(r_, head, nullptr);
+  apr_table_unset(r_->headers_out, "Content-Length");  // RFC 9110 8.6: never in a 1xx
   take_status(r_, head);
   ap_send_interim_response(r_, 1);
   r_->headers_out = fields;
@@ -316,9 +326,18 @@ void ClientSide::cut() {
   if (r_->main != nullptr) r_->main->no_cache = 1;
   r_->connection->keepalive = AP_CONN_CLOSE;
   apr_bucket_alloc_t* const allocator = r_->connection->bucket_alloc;
+  const bool ends_by_close = body_ends_by_close();
+  if (ends_by_close) APR_BRIGADE_INSERT_TAIL(answer_, apr_bucket_flush_create(allocator));
   APR_BRIGADE_INSERT_TAIL(answer_, ap_bucket_error_create(HTTP_BAD_GATEWAY, nullptr, r_->pool, allocator));
   APR_BRIGADE_INSERT_TAIL(answer_, apr_bucket_eos_create(allocator));
   (void)pass_brigade();
+  if (ends_by_close) reset_client(r_->connection);
+}
+
+// The client has neither a length nor chunks: an orderly close would look like the end of the body.
+bool ClientSide::body_ends_by_close() const {
+  return r_->connection->master == nullptr && r_->chunked == 0 && r_->header_only == 0 &&
+         apr_table_get(r_->headers_out, "Content-Length") == nullptr;
 }
 
 // ---------------------------------------------------------------- facts for logs and other modules

@@ -69,6 +69,7 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   void read_switches();
   exchange::BodyPart body_failure(apr_status_t status);
   bool pass_brigade();
+  bool body_ends_by_close() const;
 
   request_rec* const r_;
   const Errand& errand_;
