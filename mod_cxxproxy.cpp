@@ -13,7 +13,8 @@
 //   handler          A member is chosen, the request is sent, the answer is passed on.
 //
 // Before the first request: pre_config and check_config read and check the configuration (configtest
-// stops there), post_config makes the shared segment, child_init what each child process needs.
+// stops there), post_config makes the shared segment, child_init what each child process needs;
+// child_status takes back what a child that ended had in flight.
 //
 // Directives are rows of src/config/directive_rows.h, read by src/httpd/directives.cpp. Rooms and
 // lifetimes: docs/ARCHITECTURE.md.
@@ -35,6 +36,7 @@ void register_hooks(apr_pool_t*) {
   ap_hook_post_config(hooks::log_warnings, nullptr, nullptr, APR_HOOK_MIDDLE);
   ap_hook_post_config(hooks::make_shared_state, nullptr, nullptr, APR_HOOK_MIDDLE);
   ap_hook_child_init(hooks::child_init, nullptr, nullptr, APR_HOOK_MIDDLE);
+  ap_hook_child_status(hooks::child_has_ended, nullptr, nullptr, APR_HOOK_MIDDLE);
 
   // Before mod_alias, so that ProxyPass wins over Alias, and after mod_rewrite, whose [P] decides
   // without us; the order that mod_proxy has and configurations rely on.

@@ -4,6 +4,9 @@
 #include <cassert>
 #include <limits>
 
+#include "balancer/methods.h"
+#include "balancer/outcome_window.h"
+
 namespace cxxproxy::balancer {
 
 namespace {
@@ -19,62 +22,126 @@ constexpr std::uint32_t kNotOffered =
     bit(StatusFlag::Disabled) | bit(StatusFlag::Stopped) | bit(StatusFlag::Drain) | bit(StatusFlag::CheckFailed);
 // Taken out by the administrator: a rest does not end by itself.
 constexpr std::uint32_t kTakenOut = bit(StatusFlag::Disabled) | bit(StatusFlag::Stopped);
+constexpr std::uint32_t kReserve = bit(StatusFlag::HotSpare) | bit(StatusFlag::HotStandby);
+
+// What retrybudget saves up at most, in hundredths of a further attempt.
+constexpr std::int64_t kMostRetries = 100 * 100;
+// A member that came back begins with this part of its share.
+constexpr double kColdest = 0.05;
 
 constexpr bool has(std::uint32_t status, StatusFlag flag) noexcept { return (status & bit(flag)) != 0; }
 
 constexpr std::int64_t micros(base::Instant instant) noexcept { return instant.time_since_epoch().count(); }
 
-std::vector<std::uint32_t> weights_of(const config::BalancerSpec& spec) {
-  std::vector<std::uint32_t> weights;
-  weights.reserve(spec.members.size());
-  for (const config::MemberSpec& member : spec.members) weights.push_back(member.loadfactor);
-  return weights;
-}
-
 }  // namespace
 
-Balancer::Balancer(const config::BalancerSpec& spec, BalancerSlot& slot, std::span<MemberSlot* const> members)
-    : spec_(spec), slot_(slot), members_(members.begin(), members.end()), policy_(weights_of(spec)) {
+Balancer::Balancer(const config::BalancerSpec& spec, const Shared& shared)
+    : spec_(spec),
+      members_(shared.members.begin(), shared.members.end()),
+      shared_{shared.slot, members_, shared.flights, shared.place, shared.balancer_row},
+      slot_(shared.slot),
+      policy_(make_policy(spec)),
+      needs_total_(policy_->needs_total()),
+      entries_(2 * members_.size()) {
   assert(members_.size() == spec_.members.size());
+  for (const config::MemberSpec& member : spec_.members) weights_.push_back(std::max(member.loadfactor, 1u));
+  for (std::size_t i = 0; i < members_.size(); ++i) by_set_.push_back(static_cast<std::uint16_t>(i));
+  const auto set_of = [this](std::uint16_t i) { return spec_.members[i].lbset; };
+  std::stable_sort(by_set_.begin(), by_set_.end(), [&](std::uint16_t a, std::uint16_t b) { return set_of(a) < set_of(b); });
+  for (std::size_t i = 1; i <= by_set_.size(); ++i) {
+    if (i == by_set_.size() || set_of(by_set_[i]) != set_of(by_set_[i - 1])) set_ends_.push_back(static_cast<std::uint16_t>(i));
+  }
+  offers_[0].use(std::span(entries_).first(members_.size()));
+  offers_[1].use(std::span(entries_).subspan(members_.size()));
 }
 
-std::optional<std::size_t> Balancer::pick(const TriedSet& tried, base::Instant now,
-                                          PickObserver* observer) noexcept {
+Balancer::~Balancer() = default;
+
+// ---------------------------------------------------------------- picking
+
+std::optional<std::size_t> Balancer::pick(const TriedSet& tried, base::Instant now, PickObserver* observer,
+                                          const PickHint& hint) noexcept {
   if (!view_is_valid(now)) refresh(now, observer);
-  if (!tried.empty()) return pick_again(tried);
-  const Order* order = order_.load(kAcquire);
-  if (order == nullptr) return std::nullopt;
-  const std::uint64_t turn = slot_.ticket.fetch_add(1, kRelaxed);
-  while (order != nullptr) {
-    if (const std::optional<std::size_t> index = order->at(turn)) return chosen(*index);
-    order = order_.load(kAcquire);  // its memory serves another set by now
+  if (!tried.empty()) return pick_again(tried, now, hint);
+  const Offer* offer = offer_.load(kAcquire);
+  if (offer == nullptr) return std::nullopt;
+  if (spec_.retry_budget != 0 && slot_.retry_account.load(kRelaxed) < kMostRetries) {
+    slot_.retry_account.fetch_add(spec_.retry_budget, kRelaxed);
   }
-  return std::nullopt;
+  const std::optional<std::size_t> index = policy_->pick(View(spec_, shared_, *offer, now, true), hint);
+  if (!index) return std::nullopt;
+  if (micros(now) < warming_until_.load(kAcquire)) return warm_one(*index, tried, now, hint);
+  return chosen(*index);
 }
 
-// Rare and therefore simple: looks at all members and takes the next point of a sequence that gives
-// each of those that are left its weight's share.
-std::optional<std::size_t> Balancer::pick_again(const TriedSet& tried) noexcept {
-  MemberSet left = usable(tried, Failed::Excluded);
-  if (left.empty()) left = usable(tried, Failed::Forgiven);
-  std::uint64_t sum = 0;
+// Rare and therefore simple: looks at all members.
+std::optional<std::size_t> Balancer::pick_again(const TriedSet& tried, base::Instant now, const PickHint& hint) noexcept {
+  MemberSet left = usable(tried, Grace::None);
+  if (left.empty()) left = usable(tried, Grace::Ejected);
+  if (left.empty() && spec_.force_recovery) left = usable(tried, Grace::All);
+  if (left.empty()) return std::nullopt;
+  const std::optional<std::size_t> index = pick_from(left, now, hint);
+  return index ? chosen(*index) : std::nullopt;
+}
+
+std::optional<std::size_t> Balancer::pick_from(const MemberSet& set, base::Instant now, const PickHint& hint) noexcept {
+  std::array<Offer::Entry, config::kMaxMembers> room{};
+  Offer offer(room);
+  offer.assign(set, weights_);
+  return policy_->pick(View(spec_, shared_, offer, now, false), hint);
+}
+
+// A member in its slow start takes a growing part of its turns; the others serve the rest.
+std::optional<std::size_t> Balancer::warm_one(std::size_t index, const TriedSet& tried, base::Instant now, const PickHint& hint) noexcept {
+  const double warm = warmth(index, now);
+  if (warm >= 1.0) return chosen(index);
+  const std::uint64_t draw = mix(slot_.retry_ticket.fetch_add(1, kRelaxed));
+  if (static_cast<double>(draw >> 11) * 0x1p-53 < warm) return chosen(index);
+  MemberSet others = usable(tried, Grace::None);
+  MemberSet warm_ones;
   for (std::size_t i = 0; i < members_.size(); ++i) {
-    if (left.contains(i)) sum += spec_.members[i].loadfactor;
+    if (others.contains(i) && warmth(i, now) >= 1.0) warm_ones.insert(i);
   }
-  if (sum == 0) return std::nullopt;
-  std::uint64_t point = golden_point(slot_.retry_ticket.fetch_add(1, kRelaxed), sum);
-  for (std::size_t i = 0; i < members_.size(); ++i) {
-    if (!left.contains(i)) continue;
-    if (point < spec_.members[i].loadfactor) return chosen(i);
-    point -= spec_.members[i].loadfactor;
-  }
-  return std::nullopt;
+  if (warm_ones.empty()) return chosen(index);
+  return chosen(pick_from(warm_ones, now, hint).value_or(index));
+}
+
+// 1 = its full share.
+double Balancer::warmth(std::size_t index, base::Instant now) const noexcept {
+  const std::int64_t whole = spec_.members[index].slow_start.count();
+  const std::int64_t since = members_[index]->back_at.load(kRelaxed);
+  if (whole <= 0 || since == 0) return 1.0;
+  return std::max(kColdest, static_cast<double>(micros(now) - since) / static_cast<double>(whole));
 }
 
 std::optional<std::size_t> Balancer::chosen(std::size_t index) noexcept {
   members_[index]->chosen.fetch_add(1, kRelaxed);
+  shared_.flights.begin(spec_.members[index].member_id, shared_.place);
+  if (needs_total_) shared_.flights.begin(shared_.balancer_row, shared_.place);
   return index;
 }
+
+void Balancer::ended(std::size_t index) noexcept {
+  if (index >= members_.size()) return;
+  shared_.flights.end(spec_.members[index].member_id, shared_.place);
+  if (needs_total_) shared_.flights.end(shared_.balancer_row, shared_.place);
+}
+
+unsigned Balancer::max_attempts() const noexcept {
+  const auto others = static_cast<unsigned>(members_.empty() ? 0 : members_.size() - 1);
+  return 1 + std::min(spec_.max_attempts.value_or(others), others);
+}
+
+bool Balancer::may_try_again(unsigned attempts_made) noexcept {
+  if (attempts_made >= max_attempts()) return false;
+  if (spec_.retry_budget == 0) return true;
+  std::int64_t left = slot_.retry_account.load(kRelaxed);
+  while (left >= 100 && !slot_.retry_account.compare_exchange_weak(left, left - 100, kRelaxed)) {
+  }
+  return left >= 100;
+}
+
+// ---------------------------------------------------------------- who is on offer
 
 std::uint32_t Balancer::status_of(std::size_t index) const noexcept {
   return members_[index]->status.load(kAcquire);
@@ -84,43 +151,69 @@ bool Balancer::is_failed(std::size_t index) const noexcept {
   return members_[index]->failed_at.load(kAcquire) != 0 && !has(status_of(index), StatusFlag::IgnoreErrors);
 }
 
-// All members form one set here. Numbered sets (lbset) are an outer loop around this function: the
-// first set that gives anybody wins.
-MemberSet Balancer::usable(const MemberSet& tried, Failed failed) const noexcept {
+bool Balancer::is_ejected(std::size_t index) const noexcept { return members_[index]->ejected_until.load(kAcquire) != 0; }
+
+bool Balancer::can_serve(std::size_t index, std::uint32_t status, Grace grace) const noexcept {
+  if ((status & kNotOffered) != 0) return false;
+  if (grace == Grace::All) return true;
+  return !is_failed(index) && (grace == Grace::Ejected || !is_ejected(index));
+}
+
+// The first set that gives anybody wins.
+MemberSet Balancer::usable(const MemberSet& tried, Grace grace) const noexcept {
+  std::size_t begin = 0;
+  for (const std::uint16_t end : set_ends_) {
+    const MemberSet found = usable_of(std::span(by_set_).subspan(begin, end - begin), tried, grace);
+    if (!found.empty()) return found;
+    begin = end;
+  }
+  return {};
+}
+
+MemberSet Balancer::usable_of(std::span<const std::uint16_t> set, const MemberSet& tried, Grace grace) const noexcept {
   MemberSet found;
   std::size_t missing = 0;
   bool reserves = false;
-  const auto can_serve = [&](std::size_t i, std::uint32_t status) {
-    return (status & kNotOffered) == 0 && !tried.contains(i) && (failed == Failed::Forgiven || !is_failed(i));
-  };
-  const auto is_reserve = [](std::uint32_t status) {
-    return has(status, StatusFlag::HotSpare) || has(status, StatusFlag::HotStandby);
-  };
-  for (std::size_t i = 0; i < members_.size(); ++i) {
+  const auto may = [&](std::size_t i, std::uint32_t status) { return !tried.contains(i) && can_serve(i, status, grace); };
+  for (const std::size_t i : set) {
     const std::uint32_t status = status_of(i);
-    if (is_reserve(status)) {
+    if ((status & kReserve) != 0) {
       reserves = true;
-      continue;
-    }
-    if (can_serve(i, status)) {
+    } else if (may(i, status)) {
       found.insert(i);
     } else {
       ++missing;
     }
   }
   if (!reserves) return found;
-  for (std::size_t i = 0; i < members_.size() && missing > 0; ++i) {
+  for (const std::size_t i : set) {
+    if (missing == 0) break;
     const std::uint32_t status = status_of(i);
-    if (!has(status, StatusFlag::HotSpare) || !can_serve(i, status)) continue;
+    if (!has(status, StatusFlag::HotSpare) || !may(i, status)) continue;
     found.insert(i);
     --missing;
   }
   if (!found.empty()) return found;
-  for (std::size_t i = 0; i < members_.size(); ++i) {
+  for (const std::size_t i : set) {
     const std::uint32_t status = status_of(i);
-    if (has(status, StatusFlag::HotStandby) && can_serve(i, status)) found.insert(i);
+    if (has(status, StatusFlag::HotStandby) && may(i, status)) found.insert(i);
   }
   return found;
+}
+
+// Of the members that the administrator left in, fewer are neither failed nor ejected than ejectpanic says.
+bool Balancer::too_few_left() const noexcept {
+  std::size_t all = 0;
+  std::size_t good = 0;
+  bool ejected = false;
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    const std::uint32_t status = status_of(i);
+    if ((status & (kNotOffered | kReserve)) != 0) continue;
+    ++all;
+    ejected = ejected || is_ejected(i);
+    if (!is_failed(i) && !is_ejected(i)) ++good;
+  }
+  return ejected && good * 100 < all * spec_.ejection.panic_percent;
 }
 
 bool Balancer::view_is_valid(base::Instant now) const noexcept {
@@ -135,30 +228,71 @@ void Balancer::refresh(base::Instant now, PickObserver* observer) noexcept {
   const std::uint64_t epoch = slot_.epoch.load(kAcquire);
   const std::int64_t until = next_rest_end(now);
   const MemberSet offered = choose_offered(observer);
-  order_.store(offered.empty() ? nullptr : policy_.order_for(offered), kRelease);
+  Offer& fresh = offer_.load(kRelaxed) == &offers_[0] ? offers_[1] : offers_[0];
+  fresh.assign(offered, weights_);
+  policy_->prepare(offered);
+  note_presence(offered, fresh, now);
+  offer_.store(offered.empty() ? nullptr : &fresh, kRelease);
   valid_until_.store(until, kRelease);
   valid_epoch_.store(epoch, kRelease);
 }
 
 MemberSet Balancer::choose_offered(PickObserver* observer) noexcept {
-  const MemberSet good = usable(MemberSet{}, Failed::Excluded);
+  if (spec_.ejection.is_on() && too_few_left()) {
+    const MemberSet all = usable(MemberSet{}, Grace::Ejected);
+    if (!all.empty()) {
+      slot_.forced.store(0, kRelease);
+      if (slot_.panic.exchange(1) == 0 && observer != nullptr) observer->panic();
+      return all;
+    }
+  }
+  slot_.panic.store(0, kRelaxed);
+  MemberSet good = usable(MemberSet{}, Grace::None);
+  if (good.empty()) good = usable(MemberSet{}, Grace::Ejected);
   if (!good.empty()) {
     slot_.forced.store(0, kRelease);
     return good;
   }
-  const MemberSet forgiven = usable(MemberSet{}, Failed::Forgiven);
+  if (!spec_.force_recovery) return {};
+  const MemberSet forgiven = usable(MemberSet{}, Grace::All);
   if (!forgiven.empty() && slot_.forced.exchange(1) == 0 && observer != nullptr) observer->all_failed();
   return forgiven;
 }
 
+// A return is noticed by one thread of all processes; that is when its slow start begins.
+void Balancer::note_presence(const MemberSet& offered, const Offer& offer, base::Instant now) noexcept {
+  std::int64_t warming = 0;
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    MemberSlot& member = *members_[i];
+    std::uint32_t was = member.presence.load(kRelaxed);
+    const auto in = static_cast<std::uint32_t>(Presence::In);
+    if (!offered.contains(i)) {
+      if (was == in) member.presence.compare_exchange_strong(was, static_cast<std::uint32_t>(Presence::Out), kRelaxed);
+      continue;
+    }
+    if (was != in && member.presence.compare_exchange_strong(was, in, kRelaxed)) {
+      if (was == static_cast<std::uint32_t>(Presence::Out)) member.back_at.store(micros(now), kRelaxed);
+      policy_->came_back(View(spec_, shared_, offer, now, true), i);
+    }
+    const std::int64_t since = member.back_at.load(kRelaxed);
+    if (since != 0 && spec_.members[i].slow_start.count() > 0) warming = std::max(warming, since + spec_.members[i].slow_start.count());
+  }
+  warming_until_.store(warming, kRelease);
+}
+
 void Balancer::end_rests(base::Instant now, PickObserver* observer) noexcept {
   for (std::size_t i = 0; i < members_.size(); ++i) {
-    std::int64_t since = members_[i]->failed_at.load(kAcquire);
     const std::uint32_t status = status_of(i);
-    if (since == 0 || (status & kTakenOut) != 0) continue;
-    const bool over = since + spec_.members[i].retry.count() <= micros(now);
-    if (!over && !has(status, StatusFlag::IgnoreErrors)) continue;
-    if (!members_[i]->failed_at.compare_exchange_strong(since, 0)) continue;
+    if ((status & kTakenOut) != 0) continue;
+    bool over = false;
+    if (std::int64_t since = members_[i]->failed_at.load(kAcquire); since != 0) {
+      const bool rested = since + spec_.members[i].retry.count() <= micros(now) || has(status, StatusFlag::IgnoreErrors);
+      over = rested && members_[i]->failed_at.compare_exchange_strong(since, 0);
+    }
+    if (std::int64_t until = members_[i]->ejected_until.load(kAcquire); until != 0 && until <= micros(now)) {
+      over = members_[i]->ejected_until.compare_exchange_strong(until, 0) || over;
+    }
+    if (!over) continue;
     state_moved();
     if (observer != nullptr) observer->rest_is_over(i);
   }
@@ -167,30 +301,38 @@ void Balancer::end_rests(base::Instant now, PickObserver* observer) noexcept {
 std::int64_t Balancer::next_rest_end(base::Instant now) const noexcept {
   std::int64_t next = micros(now) + kLongestView.count();
   for (std::size_t i = 0; i < members_.size(); ++i) {
-    const std::int64_t since = members_[i]->failed_at.load(kAcquire);
-    if (since == 0 || (status_of(i) & kTakenOut) != 0) continue;
-    next = std::min(next, since + spec_.members[i].retry.count());
+    if ((status_of(i) & kTakenOut) != 0) continue;
+    if (const std::int64_t since = members_[i]->failed_at.load(kAcquire); since != 0) {
+      next = std::min(next, since + spec_.members[i].retry.count());
+    }
+    if (const std::int64_t until = members_[i]->ejected_until.load(kAcquire); until != 0) next = std::min(next, until);
   }
   return next;
 }
 
 void Balancer::state_moved() noexcept { slot_.epoch.fetch_add(1, std::memory_order_acq_rel); }
 
+// ---------------------------------------------------------------- what attempts tell
+
 bool Balancer::failed(std::size_t index, base::Instant now) noexcept {
   if (index >= members_.size()) return false;
+  members_[index]->failures.fetch_add(1, kRelaxed);
+  return mark(index, RestReason::Failed, now).rest != RestReason::None;
+}
+
+Consequence Balancer::mark(std::size_t index, RestReason reason, base::Instant now) noexcept {
   MemberSlot& member = *members_[index];
-  member.failures.fetch_add(1, kRelaxed);
-  if (has(status_of(index), StatusFlag::IgnoreErrors) || spec_.members[index].retry.count() <= 0) return false;
+  if (has(status_of(index), StatusFlag::IgnoreErrors) || spec_.members[index].retry.count() <= 0) return {};
   const std::int64_t at = std::max<std::int64_t>(1, micros(now));
   std::int64_t since = 0;
   if (member.failed_at.compare_exchange_strong(since, at)) {
     state_moved();
-    return true;
+    return {reason, spec_.members[index].retry, false};
   }
   // Tried although it rested, and it still does not serve: the rest begins anew. Otherwise this is a
   // late word from before the rest and changes nothing.
   if (slot_.forced.load(kRelaxed) != 0) member.failed_at.compare_exchange_strong(since, at);
-  return false;
+  return {};
 }
 
 bool Balancer::succeeded(std::size_t index) noexcept {
@@ -202,10 +344,86 @@ bool Balancer::succeeded(std::size_t index) noexcept {
   return true;
 }
 
+Consequence Balancer::answered(std::size_t index, int status, std::optional<base::Duration> latency, base::Instant now) noexcept {
+  if (index >= members_.size()) return {};
+  MemberSlot& member = *members_[index];
+  if (latency) add_latency(member.latency, *latency, now);
+  if (status >= 500) member.errors.fetch_add(1, kRelaxed);
+  const std::vector<std::uint16_t>& failing = spec_.fail_on_status;
+  if (!failing.empty() && std::find(failing.begin(), failing.end(), status) != failing.end()) {
+    member.failures.fetch_add(1, kRelaxed);
+    return mark(index, RestReason::Status, now);
+  }
+  const bool recovered = succeeded(index);
+  Consequence made = judge(index, status >= 500, now);
+  made.recovered = recovered;
+  return made;
+}
+
+Consequence Balancer::attempt_failed(std::size_t index, Failure failure, base::Instant now) noexcept {
+  if (index >= members_.size() || failure == Failure::NotItsFault) return {};
+  if (failure == Failure::Unusable || (failure == Failure::Slow && spec_.fail_on_timeout)) {
+    members_[index]->failures.fetch_add(1, kRelaxed);
+    const Consequence marked = mark(index, failure == Failure::Slow ? RestReason::Timeout : RestReason::Failed, now);
+    if (marked.rest != RestReason::None) return marked;
+  } else {
+    members_[index]->failures.fetch_add(1, kRelaxed);
+  }
+  return judge(index, true, now);
+}
+
+// ---------------------------------------------------------------- ejection
+
+Consequence Balancer::judge(std::size_t index, bool bad, base::Instant now) noexcept {
+  const config::Ejection& rule = spec_.ejection;
+  if (!rule.is_on()) return {};
+  MemberSlot& member = *members_[index];
+  if (!bad && rule.failures_in_a_row != 0 && member.failures_in_a_row.load(kRelaxed) != 0) member.failures_in_a_row.store(0, kRelaxed);
+  if (rule.rate_percent != 0) {
+    const Outcomes seen = count_outcome(member.outcomes, bad, now, rule.window);
+    const bool enough = seen.attempts >= rule.least_attempts;
+    if (bad && enough && std::uint64_t{seen.failures} * 100 >= std::uint64_t{seen.attempts} * rule.rate_percent) {
+      return eject(index, RestReason::FailureRate, now);
+    }
+  }
+  if (bad && rule.failures_in_a_row != 0 && member.failures_in_a_row.fetch_add(1, kRelaxed) + 1 >= rule.failures_in_a_row) {
+    return eject(index, RestReason::FailuresInARow, now);
+  }
+  return {};
+}
+
+Consequence Balancer::eject(std::size_t index, RestReason reason, base::Instant now) noexcept {
+  const config::Ejection& rule = spec_.ejection;
+  MemberSlot& member = *members_[index];
+  if (is_failed(index) || has(status_of(index), StatusFlag::IgnoreErrors)) return {};
+  // Quiet for the longest time: what was before is forgotten.
+  const std::int64_t back = member.back_at.load(kRelaxed);
+  const std::uint32_t before = back == 0 || micros(now) - back > rule.longest.count() ? 0 : member.ejections.load(kRelaxed);
+  const std::int64_t length = std::min(rule.longest.count(), rule.first.count() * (std::int64_t{before} + 1));
+  std::int64_t until = 0;
+  if (!member.ejected_until.compare_exchange_strong(until, micros(now) + length)) return {};
+  std::size_t out = 0;
+  for (std::size_t i = 0; i < members_.size(); ++i) out += is_ejected(i) ? 1 : 0;
+  if (out * 100 > members_.size() * rule.most_percent) {
+    member.ejected_until.store(0, kRelease);
+    return {};
+  }
+  member.ejections.store(before + 1, kRelaxed);
+  member.failures_in_a_row.store(0, kRelaxed);
+  member.outcomes.store(0, kRelaxed);
+  state_moved();
+  return {reason, base::Duration(length), false};
+}
+
 void Balancer::add_bytes(std::size_t index, std::uint64_t to_member, std::uint64_t from_member) noexcept {
   if (index >= members_.size()) return;
   members_[index]->bytes_to_member.fetch_add(to_member, kRelaxed);
   members_[index]->bytes_from_member.fetch_add(from_member, kRelaxed);
+  if (policy_->needs_traffic()) members_[index]->traffic.fetch_add(to_member + from_member, kRelaxed);
+}
+
+std::uint32_t Balancer::in_flight(std::size_t index) const noexcept {
+  return index < members_.size() ? shared_.flights.in_all(spec_.members[index].member_id) : 0;
 }
 
 }  // namespace cxxproxy::balancer

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include "balancer/methods.h"
+
 namespace cxxproxy::balancer {
 
 namespace {
@@ -120,5 +122,53 @@ void ByRequests::build(Order& order, const MemberSet& usable) {
   fill_period(scratch_, turns_scratch_);
   order.assign_table(turns_scratch_);
 }
+
+namespace {
+
+std::vector<std::uint32_t> weights_of(const config::BalancerSpec& spec) {
+  std::vector<std::uint32_t> weights;
+  weights.reserve(spec.members.size());
+  for (const config::MemberSpec& member : spec.members) weights.push_back(member.loadfactor);
+  return weights;
+}
+
+}  // namespace
+
+TurnOrder::TurnOrder(const config::BalancerSpec& spec) : orders_(weights_of(spec)) {}
+
+void TurnOrder::prepare(const MemberSet& offered) {
+  order_.store(offered.empty() ? nullptr : orders_.order_for(offered), kRelease);
+}
+
+std::optional<std::size_t> TurnOrder::next(const View& view) const noexcept {
+  const std::uint64_t turn = view.turn();
+  if (!view.first_turn()) {
+    const Offer& offer = view.offer();
+    return offer.member(offer.place_of(static_cast<std::uint32_t>(golden_point(turn, offer.shares()))));
+  }
+  const Order* order = order_.load(kAcquire);
+  while (order != nullptr) {
+    if (const std::optional<std::size_t> index = order->at(turn)) return index;
+    order = order_.load(kAcquire);  // its memory serves another set by now
+  }
+  return std::nullopt;
+}
+
+namespace {
+
+class ByRequestsPolicy final : public Policy {
+ public:
+  explicit ByRequestsPolicy(const config::BalancerSpec& spec) : order_(spec) {}
+
+  void prepare(const MemberSet& offered) override { order_.prepare(offered); }
+  std::optional<std::size_t> pick(const View& view, const PickHint&) noexcept override { return order_.next(view); }
+
+ private:
+  TurnOrder order_;
+};
+
+}  // namespace
+
+std::unique_ptr<Policy> make_by_requests(const config::BalancerSpec& spec) { return std::make_unique<ByRequestsPolicy>(spec); }
 
 }  // namespace cxxproxy::balancer

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "balancer/member_set.h"
+#include "balancer/policy.h"
 #include "balancer/smooth_order.h"
 
 namespace cxxproxy::balancer {
@@ -71,6 +72,22 @@ class ByRequests {
   std::size_t turn_capacity_ = 0;
   std::uint64_t uses_ = 0;
   std::array<Kept, kOrders> kept_;
+};
+
+// The order of the members on offer, as several methods use it.
+class TurnOrder {
+ public:
+  explicit TurnOrder(const config::BalancerSpec& spec);
+
+  void prepare(const MemberSet& offered);
+
+  // Whose turn it is. A first turn follows the order; a further attempt takes the next point of a
+  // sequence that gives each of those that are left its weight's share.
+  std::optional<std::size_t> next(const View& view) const noexcept;
+
+ private:
+  ByRequests orders_;
+  std::atomic<const Order*> order_{nullptr};
 };
 
 }  // namespace cxxproxy::balancer

@@ -2,26 +2,11 @@
 
 #include <algorithm>
 
+#include "balancer/mix.h"
+
 namespace cxxproxy::balancer {
 
 namespace {
-
-constexpr std::uint64_t kFnvPrime = 0x100000001b3;
-
-std::uint64_t fnv1a(std::string_view text, std::uint64_t state) noexcept {
-  for (const char c : text) {
-    state ^= static_cast<unsigned char>(c);
-    state *= kFnvPrime;
-  }
-  return state;
-}
-
-// Spreads every input bit over the word (finalizer of splitmix64).
-std::uint64_t mix(std::uint64_t word) noexcept {
-  word = (word ^ (word >> 30)) * 0xbf58476d1ce4e5b9;
-  word = (word ^ (word >> 27)) * 0x94d049bb133111eb;
-  return word ^ (word >> 31);
-}
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
@@ -38,7 +23,7 @@ constexpr bool marks_failed(std::uint32_t status) noexcept {
 
 SlotKey slot_key(std::string_view key) noexcept {
   SlotKey made;
-  made.hash = mix(fnv1a(key, 0xcbf29ce484222325));
+  made.hash = mix(fnv1a(key));
   made.check = mix(fnv1a(key, 0x9ae16a3b2f90404f) + key.size());
   if (made.hash == 0) made.hash = 1;
   return made;
@@ -54,6 +39,7 @@ void start_member(MemberSlot& slot, const config::MemberSpec& spec, base::Instan
 
 void start_balancer(BalancerSlot& slot, const config::BalancerSpec& spec) noexcept {
   slot.key = slot_key(spec.key);
+  slot.retry_account.store(kFirstRetries, kRelaxed);
 }
 
 void carry_member(const MemberSlot& former, MemberSlot& fresh) noexcept {
@@ -64,14 +50,26 @@ void carry_member(const MemberSlot& former, MemberSlot& fresh) noexcept {
   if ((former_file & kError) == (file & kError)) {
     fresh.failed_at.store(former.failed_at.load(kRelaxed), kRelaxed);
   }
+  // The time of an ejection is a matter of what the file said then: it goes on.
+  fresh.ejected_until.store(former.ejected_until.load(kRelaxed), kRelaxed);
+  fresh.ejections.store(former.ejections.load(kRelaxed), kRelaxed);
+  fresh.back_at.store(former.back_at.load(kRelaxed), kRelaxed);
+  fresh.presence.store(former.presence.load(kRelaxed), kRelaxed);
   copy(former.chosen, fresh.chosen);
   copy(former.failures, fresh.failures);
+  copy(former.errors, fresh.errors);
+  copy(former.latency, fresh.latency);
+  copy(former.traffic, fresh.traffic);
+  copy(former.outcomes, fresh.outcomes);
   copy(former.bytes_to_member, fresh.bytes_to_member);
   copy(former.bytes_from_member, fresh.bytes_from_member);
 }
 
 void carry_balancer(const BalancerSlot& former, BalancerSlot& fresh) noexcept {
   fresh.forced.store(former.forced.load(kRelaxed), kRelaxed);
+  fresh.panic.store(former.panic.load(kRelaxed), kRelaxed);
+  fresh.aged_at.store(former.aged_at.load(kRelaxed), kRelaxed);
+  fresh.retry_account.store(former.retry_account.load(kRelaxed), kRelaxed);
   copy(former.ticket, fresh.ticket);
   copy(former.retry_ticket, fresh.retry_ticket);
 }

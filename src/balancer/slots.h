@@ -4,6 +4,7 @@
 // WHAT    SegmentHead, BalancerSlot and MemberSlot lie in a memory that several processes write at
 //         once without a lock. They hold what changes at run time; what the file said stays in
 //         config/spec.h, except the status letters, because they can be changed at run time.
+//         Requests in flight are counted beside them, in a row for each member (flights.h).
 // SHAPES  Standard layout, no pointer, no bool, lock-free atomics only, every slot on cache lines of
 //         its own; all bytes zero = a free slot. Instants are CLOCK_MONOTONIC microseconds. A slot is
 //         never copied as bytes: carry_member and carry_balancer read it atomic by atomic.
@@ -24,11 +25,14 @@ namespace cxxproxy::balancer {
 
 inline constexpr std::size_t kCacheLine = 64;
 inline constexpr std::uint64_t kSegmentMagic = 0x43585850524f5859;  // "CXXPROXY"
-inline constexpr std::uint32_t kLayoutVersion = 1;
+inline constexpr std::uint32_t kLayoutVersion = 2;
 
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(std::atomic<std::int64_t>::is_always_lock_free);
+
+// Further attempts that retrybudget grants before any request has paid in, in hundredths.
+inline constexpr std::int64_t kFirstRetries = 10 * 100;
 
 // Finds a slot again after a reload: two independent hashes of MemberSpec::key or BalancerSpec::key.
 // Never both zero, so a slot with a zero key is free.
@@ -50,33 +54,54 @@ struct alignas(kCacheLine) SegmentHead {
   std::uint32_t member_count;
   std::uint64_t generation;
   std::uint64_t total_size;
+  std::uint32_t places;  // children that can be told apart (flights.h)
+  std::uint32_t reserved;
 };
+
+// Whether a member took part when somebody last looked.
+enum class Presence : std::uint32_t { Unknown, In, Out };
 
 struct alignas(kCacheLine) MemberSlot {
   // Read when a process looks at the set of usable members anew.
   SlotKey key;
-  std::atomic<std::uint32_t> status;       // config::StatusFlag bits in force
-  std::atomic<std::uint32_t> file_status;  // the bits of the file when they were last applied
-  std::atomic<std::int64_t> failed_at;     // microseconds; 0 = not failed
-  std::uint64_t reserved_state[3];
+  std::atomic<std::uint32_t> status;        // config::StatusFlag bits in force
+  std::atomic<std::uint32_t> file_status;   // the bits of the file when they were last applied
+  std::atomic<std::int64_t> failed_at;      // microseconds; 0 = not failed
+  std::atomic<std::int64_t> ejected_until;  // microseconds; 0 = not ejected
+  std::atomic<std::int64_t> back_at;        // when it last came back, 0 = it was never away
+  std::atomic<std::uint32_t> presence;      // Presence
+  std::atomic<std::uint32_t> ejections;     // in a row; decides how long the next one lasts
+  std::uint64_t reserved_state[1];
 
   // Written by every request.
   alignas(kCacheLine) std::atomic<std::uint64_t> chosen;
-  std::atomic<std::uint64_t> failures;
+  std::atomic<std::uint64_t> failures;  // attempts that failed
+  std::atomic<std::uint64_t> errors;    // answers with a 5xx status
   std::atomic<std::uint64_t> bytes_to_member;
   std::atomic<std::uint64_t> bytes_from_member;
-  std::uint64_t reserved_counters[12];  // room for requests in flight, kept per child
+  std::atomic<std::uint64_t> latency;  // latency.h: time to the first byte, and when it was written
+  std::uint64_t reserved_counters[2];
+
+  // Written by every request of a balancer that asks for it (bytraffic, ejection).
+  alignas(kCacheLine) std::atomic<std::uint64_t> traffic;  // bytes both ways, ageing
+  std::atomic<std::uint64_t> outcomes;                     // ejection.h: attempts and failures of this window
+  std::atomic<std::uint32_t> failures_in_a_row;
+  std::uint32_t reserved_word;
+  std::uint64_t reserved_method[5];
 };
 
 struct alignas(kCacheLine) BalancerSlot {
   SlotKey key;
   std::atomic<std::uint64_t> epoch;   // moves whenever a member's state moved
   std::atomic<std::uint32_t> forced;  // 1 = every member is failed and tried nevertheless
-  std::uint32_t reserved_state[7];
+  std::atomic<std::uint32_t> panic;   // 1 = so few are left that ejections do not count
+  std::atomic<std::int64_t> aged_at;  // microseconds: when `traffic` of the members was last aged
+  std::uint64_t reserved_state[3];
 
   alignas(kCacheLine) std::atomic<std::uint64_t> ticket;  // one per request: its turn in the order
   std::atomic<std::uint64_t> retry_ticket;                // one per further attempt of a request
-  std::uint64_t reserved_counters[6];
+  std::atomic<std::int64_t> retry_account;                // hundredths of further attempts that are left
+  std::uint64_t reserved_counters[5];
 };
 
 static_assert(std::is_standard_layout_v<SegmentHead> && std::is_trivially_destructible_v<SegmentHead>);

@@ -67,9 +67,32 @@ struct MemberSpec {
   std::optional<base::Duration> total_timeout;    // unset: no limit for a request as a whole
   Replay replay = Replay::On;
   std::size_t response_field_size = 16 * 1024;  // bytes in one field line of an answer
+  std::uint32_t lbset = 0;                      // the lowest set with a usable member serves
+  base::Duration slow_start{};                  // after an absence its share grows for this long; 0: at once
 };
 
-enum class Method : std::uint8_t { ByRequests };
+enum class Method : std::uint8_t { ByRequests, ByTraffic, ByBusyness, LeastLoad, Ewma, Hash, Random, First };
+
+// Where lbmethod=hash finds the key of a request.
+struct HashKey {
+  enum class Source : std::uint8_t { Client, Path, Uri, Query, Cookie, Header };
+  Source source = Source::Client;
+  std::string name;  // of the query parameter, cookie or field
+};
+
+// When a member that answers badly is taken out for a time. Off unless a parameter says otherwise.
+struct Ejection {
+  std::uint32_t failures_in_a_row = 0;  // 0 = does not count
+  std::uint32_t rate_percent = 0;       // of the attempts in a window; 0 = does not count
+  std::uint32_t least_attempts = 20;    // in a window, for a rate to mean something
+  std::uint32_t most_percent = 50;      // of the members may be ejected at a time
+  std::uint32_t panic_percent = 50;     // fewer usable members than this: ejections do not count
+  base::Duration window{std::chrono::seconds(10)};
+  base::Duration first{std::chrono::seconds(30)};     // times the number of ejections in a row
+  base::Duration longest{std::chrono::seconds(300)};
+
+  bool is_on() const noexcept { return failures_in_a_row != 0 || rate_percent != 0; }
+};
 
 struct BalancerSpec {
   std::string name;  // as in balancer://name, lower case
@@ -77,6 +100,15 @@ struct BalancerSpec {
   std::uint32_t balancer_id = 0;
   Method method = Method::ByRequests;
   std::vector<MemberSpec> members;  // in file order; at most kMaxMembers
+  HashKey hash_key;
+  std::uint32_t hash_factor = 0;                 // times 100; 0 = no bound
+  std::optional<unsigned> max_attempts;          // further ones; unset: one for each other member
+  std::vector<std::uint16_t> fail_on_status;     // answers after which the member rests
+  bool fail_on_timeout = false;
+  bool force_recovery = true;
+  bool no_failover = false;                      // a session stays with its member, even if that is down
+  std::uint32_t retry_budget = 0;                // further attempts in percent of the requests; 0 = no limit
+  Ejection ejection;
 };
 
 inline constexpr std::size_t kMaxMembers = 1024;

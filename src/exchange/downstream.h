@@ -78,6 +78,7 @@ struct AttemptReport {
   bool reused = false;
   bool answer_begun = false;       // the client may have seen a part of the answer
   bool marked_failed = false;      // this attempt took the member out of use
+  base::Duration rest{};           // for so long
   std::string_view detail{};       // the parser's or resolver's own words
   base::Duration limit{};          // the deadline that passed, for timeouts
 };
@@ -101,10 +102,14 @@ class Downstream {
   virtual void cut() = 0;
 
   virtual balancer::PickObserver* pick_observer() = 0;
+  // What the balancer's method and its sessions need to know of the request.
+  virtual balancer::PickHint pick_hint() { return {}; }
   virtual void member_chosen(const config::MemberSpec& member, std::size_t index) = 0;
   // The first answer after a time in which every member had failed.
   virtual void balancer_recovered() = 0;
   virtual void report(const AttemptReport& attempt) = 0;
+  // An answer that is passed on has taken its member out of use.
+  virtual void member_rests(const config::MemberSpec&, int /*status*/, const balancer::Consequence&) {}
 };
 
 }  // namespace cxxproxy::exchange

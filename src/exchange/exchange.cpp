@@ -123,7 +123,7 @@ void Exchange::keep_body(std::span<const ConstBuffer> parts, std::size_t bytes) 
 Exchange::Flow Exchange::pick() {
   armed_ = false;
   if (destination_.balancer != nullptr) {
-    const auto chosen = destination_.balancer->pick(tried_, services_.clock.now(), downstream_.pick_observer());
+    const auto chosen = destination_.balancer->pick(tried_, services_.clock.now(), downstream_.pick_observer(), downstream_.pick_hint());
     if (!chosen) {
       if (last_error_) return give_up(last_error_);
       failure_ = {ProxyErrc::NoUsableMember, Phase::Route, true, 0};
@@ -133,6 +133,7 @@ Exchange::Flow Exchange::pick() {
     }
     member_index_ = *chosen;
     tried_.insert(member_index_);
+    flight_.begin(*destination_.balancer, member_index_, services_.clock.now());
   }
   replayed_ = false;
   fresh_ = false;

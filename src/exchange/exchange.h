@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "balancer/balancer.h"
+#include "balancer/flight.h"
 #include "base/clock.h"
 #include "codec/http1/http1_codec.h"
 #include "exchange/downstream.h"
@@ -113,6 +114,7 @@ class Exchange {
   Flow attempt_failed(base::ProxyErrc code, base::Phase phase, int os_error = 0, std::string_view detail = {});
   AttemptEnd after_failure(const base::Error& error, bool reused) const;
   bool member_is_to_blame(const base::Error& error, bool reused) const;
+  balancer::Failure failure_for_member(const base::Error& error, bool reused) const;
   Flow give_up(const base::Error& error);
   Flow deadline_passed();
   bool may_be_sent_again(const base::Error& error) const;
@@ -131,6 +133,7 @@ class Exchange {
   unsigned attempts_ = 0;
   std::size_t member_index_ = 0;
   balancer::TriedSet tried_{};
+  balancer::Flight flight_;     // this attempt, where a balancer counts it
   bool fresh_ = false;          // next lease must be a new connection: this is a replay
   bool replayed_ = false;       // this member was already tried again on a new connection
   base::Error last_error_{};

@@ -67,6 +67,14 @@ bool Exchange::member_is_to_blame(const Error& error, bool reused) const {
   return !reused && looks_stale(error.code);
 }
 
+balancer::Failure Exchange::failure_for_member(const Error& error, bool reused) const {
+  using balancer::Failure;
+  if (member_is_to_blame(error, reused)) return Failure::Unusable;
+  if (base::info(error.code).side != base::Side::Upstream || error.phase == Phase::Connect) return Failure::NotItsFault;
+  if (error.code == ProxyErrc::TotalTimeout || (reused && looks_stale(error.code))) return Failure::NotItsFault;
+  return error.code == ProxyErrc::HeadTimeout || error.code == ProxyErrc::BodyTimeout ? Failure::Slow : Failure::Bad;
+}
+
 // A refused connection hurts nobody; all else is a matter of the request and of `replay`.
 bool Exchange::may_be_sent_again(const Error& error) const {
   const RequestFacts& facts = downstream_.facts();
@@ -96,16 +104,23 @@ Exchange::Flow Exchange::attempt_failed(ProxyErrc code, Phase phase, int os_erro
     failure_ = error;
     state_ = State::Done;
     report.answer_begun = true;
+    const balancer::Consequence cut = flight_.failed(failure_for_member(error, reused), services_.clock.now());
+    report.marked_failed = cut.rest != balancer::RestReason::None;
+    report.rest = cut.rest_for;
+    flight_.end();
     downstream_.report(report);
     downstream_.cut();
     return Flow::Progress;
   }
   report.end = received_any_ && !head_held_ ? AttemptEnd::GaveUp : after_failure(error, reused);
   head_held_ = false;
-  if (report.end != AttemptEnd::Replay && destination_.balancer != nullptr && member_is_to_blame(error, reused)) {
-    report.marked_failed = destination_.balancer->failed(member_index_, services_.clock.now());
+  if (report.end != AttemptEnd::Replay) {
+    const balancer::Consequence consequence = flight_.failed(failure_for_member(error, reused), services_.clock.now());
+    report.marked_failed = consequence.rest != balancer::RestReason::None;
+    report.rest = consequence.rest_for;
+    flight_.end();
   }
-  if (report.end == AttemptEnd::NextMember && destination_.members.size() <= attempts_) report.end = AttemptEnd::GaveUp;
+  if (report.end == AttemptEnd::NextMember && !destination_.balancer->may_try_again(attempts_)) report.end = AttemptEnd::GaveUp;
   downstream_.report(report);
   sent_bytes_ = 0;
   armed_ = false;

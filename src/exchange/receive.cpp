@@ -41,6 +41,7 @@ Exchange::Flow Exchange::receive_head(unsigned& needs) {
   armed_ = received_any_ && armed_;  // the head as a whole has one deadline, from its first byte on
   received_any_ = true;
   end_ += result.bytes;
+  flight_.received(result.bytes);
   return digest_head();
 }
 
@@ -74,7 +75,10 @@ Exchange::Flow Exchange::on_interim() {
 Exchange::Flow Exchange::on_head() {
   in_head_ = false;
   armed_ = false;
-  if (destination_.balancer != nullptr && destination_.balancer->succeeded(member_index_)) downstream_.balancer_recovered();
+  const int status = codec_->head().status;
+  const balancer::Consequence consequence = flight_.answered(status, services_.clock.now());
+  if (consequence.recovered) downstream_.balancer_recovered();
+  if (consequence.rest != balancer::RestReason::None) downstream_.member_rests(member().spec, status, consequence);
   if (await_continue_) {
     await_continue_ = false;  // the final answer came instead: the body is not sent at all
     sending_ = false;
@@ -111,6 +115,7 @@ Exchange::Flow Exchange::receive_body(unsigned& needs) {
   }
   if (result.status != IoStatus::Ok) return on_stream_end(result);
   armed_ = false;
+  flight_.received(result.bytes);
   return digest_body(into.first(result.bytes), true);
 }
 
@@ -172,6 +177,7 @@ Exchange::Flow Exchange::complete() {
   } else {
     lease_.discard();
   }
+  flight_.end();
   state_ = State::Done;
   answer_started_ = true;
   if (!downstream_.finish()) {

@@ -1,5 +1,7 @@
 #include "httpd/child_state.h"
 
+#include <unistd.h>
+
 #include "httpd/config_hooks.h"
 #include "httpd/guard.h"
 #include "httpd/shared_state.h"
@@ -12,12 +14,14 @@ ChildState* g_child = nullptr;
 
 }  // namespace
 
-ChildState::ChildState(const config::ResolvedConfig& config, const net::SharedSegment& segment) {
+ChildState::ChildState(const config::ResolvedConfig& config, const net::SharedSegment& segment, std::uint32_t process) {
   members_.reserve(config.members.size());
   for (const config::MemberSpec* member : config.members) {
     members_.push_back(std::make_unique<upstream::MemberUpstream>(*member, resolver_));
     member_pointers_.push_back(members_.back().get());
   }
+  balancer::Flights flights = segment.flights();
+  const std::uint32_t place = flights.claim(process);
   groups_.reserve(config.balancers.size());
   for (const auto& spec : config.balancers) {
     Group group;
@@ -26,7 +30,8 @@ ChildState::ChildState(const config::ResolvedConfig& config, const net::SharedSe
       slots.push_back(segment.members().at(member.member_id));
       group.members.push_back(member_pointers_.at(member.member_id));
     }
-    group.balancer = std::make_unique<balancer::Balancer>(*spec, *segment.balancers().at(spec->balancer_id), slots);
+    const balancer::Shared shared{*segment.balancers().at(spec->balancer_id), slots, flights, place, segment.balancer_row(spec->balancer_id)};
+    group.balancer = std::make_unique<balancer::Balancer>(*spec, shared);
     groups_.push_back(std::move(group));
   }
 }
@@ -46,7 +51,7 @@ void make_child_state(server_rec* main_server) noexcept {
       ap_log_error(APLOG_MARK, APLOG_CRIT, 0, main_server, "CXP0012: the shared memory of this server generation is missing");
       return 0;
     }
-    g_child = new ChildState(resolved_config(main_server), *segment);
+    g_child = new ChildState(resolved_config(main_server), *segment, static_cast<std::uint32_t>(::getpid()));
     return 0;
   });
 }

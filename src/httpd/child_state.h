@@ -22,7 +22,7 @@ namespace cxxproxy::httpd {
 
 class ChildState {
  public:
-  ChildState(const config::ResolvedConfig& config, const net::SharedSegment& segment);
+  ChildState(const config::ResolvedConfig& config, const net::SharedSegment& segment, std::uint32_t process);
 
   // A balancer's members, or the one member; valid as long as the child.
   exchange::Destination destination(const config::Target& target) const;

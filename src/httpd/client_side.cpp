@@ -15,6 +15,7 @@
 #include "http/request_head.h"
 #include "httpd/answer_fields.h"
 #include "httpd/exchange_log.h"
+#include "httpd/request_key.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
@@ -356,6 +357,21 @@ void ClientSide::rest_is_over(std::size_t index) noexcept {
   const auto& balancer = *errand_.target.balancer;
   log_member_change(r_, balancer, balancer.members[index], "its rest is over, it is offered again");
 }
+
+void ClientSide::member_rests(const config::MemberSpec& member, int status, const balancer::Consequence& consequence) {
+  log_rest(r_, *errand_.target.balancer, member, status, consequence);
+}
+
+balancer::PickHint ClientSide::pick_hint() {
+  balancer::PickHint hint;
+  if (const auto key = request_key(r_, *errand_.target.balancer)) {
+    hint.key = *key;
+    hint.has_key = true;
+  }
+  return hint;
+}
+
+void ClientSide::panic() noexcept { log_panic(r_, *errand_.target.balancer); }
 
 void ClientSide::all_failed() noexcept { log_all_failed(r_, *errand_.target.balancer); }
 

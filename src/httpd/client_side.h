@@ -59,10 +59,13 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   void member_chosen(const config::MemberSpec& member, std::size_t index) override;
   void balancer_recovered() override;
   void report(const exchange::AttemptReport& attempt) override;
+  void member_rests(const config::MemberSpec& member, int status, const balancer::Consequence& consequence) override;
+  balancer::PickHint pick_hint() override;
 
  private:
   void rest_is_over(std::size_t index) noexcept override;
   void all_failed() noexcept override;
+  void panic() noexcept override;
 
   void read_facts();
   void send_continue();

@@ -61,7 +61,7 @@ std::string outcome(const config::BalancerSpec* balancer, const AttemptReport& a
       else text = "answered " + std::to_string(base::status_for(attempt.error));
       break;
   }
-  if (attempt.marked_failed && balancer != nullptr) text.append("; the member rests for ").append(seconds(attempt.member->retry));
+  if (attempt.marked_failed && balancer != nullptr) text.append("; the member rests for ").append(seconds(attempt.rest));
   return text;
 }
 
@@ -91,6 +91,24 @@ void log_member_change(request_rec* r, const config::BalancerSpec& balancer, con
 
 void log_all_failed(request_rec* r, const config::BalancerSpec& balancer) noexcept {
   ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "CXP0021: %s: every member has failed, they are tried all the same",
+                subject(&balancer, nullptr).c_str());
+}
+
+void log_rest(request_rec* r, const config::BalancerSpec& balancer, const config::MemberSpec& member, int status,
+              const balancer::Consequence& consequence) noexcept {
+  const char* why = "failed";
+  switch (consequence.rest) {
+    case balancer::RestReason::Status: why = "failonstatus"; break;
+    case balancer::RestReason::FailuresInARow: why = "ejected, too many failures in a row"; break;
+    case balancer::RestReason::FailureRate: why = "ejected, too many failures in the window"; break;
+    default: break;
+  }
+  ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "CXP0024: %s: answered %d (%s); the member rests for %s",
+                subject(&balancer, &member).c_str(), status, why, seconds(consequence.rest_for).c_str());
+}
+
+void log_panic(request_rec* r, const config::BalancerSpec& balancer) noexcept {
+  ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "CXP0025: %s: too few members are left, ejections do not count",
                 subject(&balancer, nullptr).c_str());
 }
 

@@ -16,6 +16,9 @@ namespace cxxproxy::httpd {
 void log_attempt(request_rec* r, const config::BalancerSpec* balancer, const exchange::AttemptReport& attempt) noexcept;
 void log_member_change(request_rec* r, const config::BalancerSpec& balancer, const config::MemberSpec& member, const char* what) noexcept;
 void log_all_failed(request_rec* r, const config::BalancerSpec& balancer) noexcept;
+void log_rest(request_rec* r, const config::BalancerSpec& balancer, const config::MemberSpec& member, int status,
+              const balancer::Consequence& consequence) noexcept;
+void log_panic(request_rec* r, const config::BalancerSpec& balancer) noexcept;
 void log_recovered(request_rec* r, const config::BalancerSpec& balancer, const config::MemberSpec& member) noexcept;
 void log_refused_request(request_rec* r, std::string_view why) noexcept;
 

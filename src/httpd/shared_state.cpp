@@ -20,6 +20,13 @@ struct Retained {
 
 Retained* retained() noexcept { return static_cast<Retained*>(ap_retained_data_get(kRetainedKey)); }
 
+// A child that is told to stop may serve on beside the one that takes its slot: twice the limit.
+std::uint32_t places_for_children() {
+  int children = 0;
+  if (ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &children) != APR_SUCCESS || children < 1) children = 1;
+  return 2 * static_cast<std::uint32_t>(children) + 1;
+}
+
 int make(server_rec* main_server) {
   Retained* kept = retained();
   if (kept == nullptr) kept = static_cast<Retained*>(ap_retained_data_create(kRetainedKey, sizeof(Retained)));
@@ -28,8 +35,9 @@ int make(server_rec* main_server) {
   apr_pool_t* pool = nullptr;
   apr_pool_create(&pool, main_server->process->pool);
   apr_pool_tag(pool, "mod_cxxproxy shared segment");
-  auto fresh = net::SharedSegment::create(pool, static_cast<std::uint32_t>(resolved.balancers.size()),
-                                          static_cast<std::uint32_t>(resolved.members.size()), kept->generation + 1);
+  const net::SegmentSize size{static_cast<std::uint32_t>(resolved.balancers.size()), static_cast<std::uint32_t>(resolved.members.size()),
+                              places_for_children()};
+  auto fresh = net::SharedSegment::create(pool, size, kept->generation + 1);
   if (!fresh) {
     ap_log_error(APLOG_MARK, APLOG_CRIT, fresh.error().os_error, main_server,
                  "CXP0010: cannot make the shared memory for %u balancers and %u members",
@@ -61,6 +69,21 @@ int make_shared_state(apr_pool_t*, apr_pool_t*, apr_pool_t*, server_rec* main_se
     const bool only_a_look = state == AP_SQ_MS_CREATE_PRE_CONFIG || ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST ||
                              ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_DUMP;
     return only_a_look ? kOk : make(main_server);
+  });
+}
+
+void child_has_ended(server_rec* server, pid_t process, ap_generation_t, int, mpm_child_status status) noexcept {
+  if (status != MPM_CHILD_EXITED || process <= 0) return;
+  (void)guard("child_status", 0, [&] {
+    const auto segment = shared_segment();
+    if (!segment) return 0;
+    balancer::Flights flights = segment->flights();
+    const std::uint32_t left = flights.release(static_cast<std::uint32_t>(process));
+    if (left != 0) {
+      ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, server, "CXP0013: process %ld ended with %lu requests in flight, they are no longer counted",
+                   static_cast<long>(process), static_cast<unsigned long>(left));
+    }
+    return 0;
   });
 }
 

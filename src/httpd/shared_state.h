@@ -15,6 +15,9 @@ namespace cxxproxy::httpd {
 
 int make_shared_state(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp, server_rec* main_server) noexcept;
 
+// child_status hook, in the parent: takes back what the child had in flight.
+void child_has_ended(server_rec* server, pid_t process, ap_generation_t generation, int slot, mpm_child_status status) noexcept;
+
 // The segment of this generation, nothing before post_config and in a configtest.
 std::optional<net::SharedSegment> shared_segment() noexcept;
 

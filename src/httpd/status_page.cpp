@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "balancer/latency.h"
 #include "balancer/slots.h"
 #include "config/resolved_vhost.h"
 #include "httpd/config_hooks.h"
@@ -26,13 +27,21 @@ std::string state_of(const balancer::MemberSlot& slot) {
   if (has(StatusFlag::Disabled)) text += " Dis";
   if (has(StatusFlag::Stopped)) text += " Stop";
   const bool failed = slot.failed_at.load(std::memory_order_relaxed) != 0;
+  if (has(StatusFlag::CheckFailed)) text += " HcFl";
   if (failed) text += " Err";
-  if (!failed && !has(StatusFlag::Disabled) && !has(StatusFlag::Stopped)) text += " Ok";
+  const bool ejected = slot.ejected_until.load(std::memory_order_relaxed) != 0;
+  if (ejected) text += " Ejct";
+  if (!failed && !ejected && !has(StatusFlag::Disabled) && !has(StatusFlag::Stopped)) text += " Ok";
   return text;
 }
 
 unsigned long count_of(const std::atomic<std::uint64_t>& counter) {
   return static_cast<unsigned long>(counter.load(std::memory_order_relaxed));
+}
+
+// Microseconds to the first byte, a moving average; 0 = not measured.
+unsigned latency_of(const balancer::MemberSlot& slot) noexcept {
+  return balancer::latency_last(slot.latency.load(std::memory_order_relaxed));
 }
 
 void write_lines(request_rec* r, const config::BalancerSpec& group, const net::SharedSegment& segment, unsigned number) {
@@ -44,21 +53,30 @@ void write_lines(request_rec* r, const config::BalancerSpec& group, const net::S
     ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Name: %s\n", number, place, group.members[i].name.c_str());
     ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Status: %s\n", number, place, state_of(*slot).c_str());
     ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Elected: %lu\n", number, place, count_of(slot->chosen));
+    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Busy: %u\n", number, place, segment.flights().in_all(group.members[i].member_id));
+    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Sent: %luK\n", number, place, count_of(slot->bytes_to_member) / 1024);
+    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Rcvd: %luK\n", number, place, count_of(slot->bytes_from_member) / 1024);
+    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]SentBytes: %lu\n", number, place, count_of(slot->bytes_to_member));
+    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]RcvdBytes: %lu\n", number, place, count_of(slot->bytes_from_member));
     ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Failures: %lu\n", number, place, count_of(slot->failures));
+    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Errors: %lu\n", number, place, count_of(slot->errors));
+    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Latency: %u us\n", number, place, latency_of(*slot));
   }
 }
 
 void write_table(request_rec* r, const config::BalancerSpec& group, const net::SharedSegment& segment, bool full) {
   ap_rprintf(r, "<hr />\n<h1>Proxy LoadBalancer Status for balancer://%s</h1>\n\n", ap_escape_html(r->pool, group.name.c_str()));
-  ap_rputs("<table border=\"0\"><tr><th>Member</th><th>Status</th><th>Elected</th><th>Failures</th>", r);
-  ap_rputs(full ? "<th>Factor</th><th>Retry</th><th>Max</th></tr>\n" : "</tr>\n", r);
+  ap_rputs("<table border=\"0\"><tr><th>Member</th><th>Status</th><th>Elected</th><th>Busy</th><th>Sent</th><th>Rcvd</th><th>Failures</th><th>Errors</th><th>Latency</th>", r);
+  ap_rputs(full ? "<th>Factor</th><th>Set</th><th>Retry</th><th>Max</th></tr>\n" : "</tr>\n", r);
   for (const config::MemberSpec& member : group.members) {
     const auto* slot = segment.members().at(member.member_id);
     if (slot == nullptr) continue;
-    ap_rprintf(r, "<tr><td>%s</td><td>%s</td><td>%lu</td><td>%lu</td>", ap_escape_html(r->pool, member.name.c_str()),
-               state_of(*slot).c_str(), count_of(slot->chosen), count_of(slot->failures));
+    ap_rprintf(r, "<tr><td>%s</td><td>%s</td><td>%lu</td><td>%u</td>", ap_escape_html(r->pool, member.name.c_str()),
+               state_of(*slot).c_str(), count_of(slot->chosen), segment.flights().in_all(member.member_id));
+    ap_rprintf(r, "<td>%luK</td><td>%luK</td><td>%lu</td><td>%lu</td><td>%u us</td>", count_of(slot->bytes_to_member) / 1024,
+               count_of(slot->bytes_from_member) / 1024, count_of(slot->failures), count_of(slot->errors), latency_of(*slot));
     if (full) {
-      ap_rprintf(r, "<td>%u.%02u</td><td>%lu s</td><td>%u</td>", member.loadfactor / 100, member.loadfactor % 100,
+      ap_rprintf(r, "<td>%u.%02u</td><td>%u</td><td>%lu s</td><td>%u</td>", member.loadfactor / 100, member.loadfactor % 100, member.lbset,
                  static_cast<unsigned long>(member.retry.count() / 1'000'000), member.max);
     }
     ap_rputs("</tr>\n", r);

@@ -10,23 +10,40 @@
 namespace cxxproxy::net {
 
 using balancer::BalancerSlot;
+using balancer::Flights;
 using balancer::MemberSlot;
 using balancer::SegmentHead;
 using balancer::SlotKey;
 
 namespace {
 
-constexpr std::size_t size_for(std::uint32_t balancers, std::uint32_t members) noexcept {
-  return sizeof(SegmentHead) + balancers * sizeof(BalancerSlot) + members * sizeof(MemberSlot);
+// Where the parts begin, in bytes from the head; each on a cache line.
+struct Places {
+  std::size_t members;
+  std::size_t owners;
+  std::size_t counts;
+  std::size_t end;
+};
+
+constexpr Places places_for(const SegmentSize& size) noexcept {
+  constexpr std::size_t kLine = balancer::kCacheLine;
+  Places at{};
+  at.members = sizeof(SegmentHead) + size.balancers * sizeof(BalancerSlot);
+  at.owners = at.members + size.members * sizeof(MemberSlot);
+  // In front of the owners: how many places were ever in use.
+  at.counts = at.owners + ((size.places + std::size_t{1}) * sizeof(Flights::Owner) + kLine - 1) / kLine * kLine;
+  const std::size_t rows = std::size_t{size.members} + size.balancers;
+  at.end = at.counts + rows * Flights::row_size(size.places);
+  return at;
 }
 
-BalancerSlot* balancers_of(SegmentHead* head) noexcept {
-  return std::launder(reinterpret_cast<BalancerSlot*>(reinterpret_cast<char*>(head) + sizeof(SegmentHead)));
-}
+static_assert(std::is_same_v<Flights::Owner, Flights::Count> && sizeof(Flights::Owner) == 4);
 
-MemberSlot* members_of(SegmentHead* head) noexcept {
-  char* const begin = reinterpret_cast<char*>(head) + size_for(head->balancer_count, 0);
-  return std::launder(reinterpret_cast<MemberSlot*>(begin));
+SegmentSize size_of(const SegmentHead& head) noexcept { return {head.balancer_count, head.member_count, head.places}; }
+
+template <class T>
+T* at_offset(SegmentHead* head, std::size_t offset) noexcept {
+  return std::launder(reinterpret_cast<T*>(reinterpret_cast<char*>(head) + offset));
 }
 
 // APR puts its own word in front of the memory, so what it returns is not on a cache line.
@@ -76,11 +93,10 @@ std::size_t carry_slots(const SlotTable<Slot>& former, const SlotTable<Slot>& fr
 
 }  // namespace
 
-base::Result<SharedSegment> SharedSegment::create(apr_pool_t* pool, std::uint32_t balancers,
-                                                  std::uint32_t members, std::uint64_t generation) {
-  const std::size_t size = size_for(balancers, members);
+base::Result<SharedSegment> SharedSegment::create(apr_pool_t* pool, const SegmentSize& wanted, std::uint64_t generation) {
+  const Places at = places_for(wanted);
   apr_shm_t* memory = nullptr;
-  const apr_status_t status = apr_shm_create(&memory, size + balancer::kCacheLine, nullptr, pool);
+  const apr_status_t status = apr_shm_create(&memory, at.end + balancer::kCacheLine, nullptr, pool);
   if (status != APR_SUCCESS) return failure(status);
   char* const begin = aligned(apr_shm_baseaddr_get(memory));
   auto* const head = new (begin) SegmentHead{};
@@ -89,16 +105,17 @@ base::Result<SharedSegment> SharedSegment::create(apr_pool_t* pool, std::uint32_
   head->head_size = sizeof(SegmentHead);
   head->balancer_slot_size = sizeof(BalancerSlot);
   head->member_slot_size = sizeof(MemberSlot);
-  head->balancer_count = balancers;
-  head->member_count = members;
+  head->balancer_count = wanted.balancers;
+  head->member_count = wanted.members;
+  head->places = wanted.places;
   head->generation = generation;
-  head->total_size = size;
-  for (std::size_t i = 0; i < balancers; ++i) {
+  head->total_size = at.end;
+  for (std::size_t i = 0; i < wanted.balancers; ++i) {
     new (begin + sizeof(SegmentHead) + i * sizeof(BalancerSlot)) BalancerSlot{};
   }
-  for (std::size_t i = 0; i < members; ++i) {
-    new (begin + size_for(balancers, 0) + i * sizeof(MemberSlot)) MemberSlot{};
-  }
+  for (std::size_t i = 0; i < wanted.members; ++i) new (begin + at.members + i * sizeof(MemberSlot)) MemberSlot{};
+  for (std::size_t i = 0; i <= wanted.places; ++i) new (begin + at.owners + i * sizeof(Flights::Owner)) Flights::Owner{};
+  // The counts are left as the kernel gave them, all zero: rows that no request touches cost no memory.
   return SharedSegment(head);
 }
 
@@ -112,16 +129,22 @@ std::optional<SharedSegment> SharedSegment::attach(void* address, std::size_t si
                            head->balancer_slot_size == sizeof(BalancerSlot) &&
                            head->member_slot_size == sizeof(MemberSlot);
   if (!same_layout || head->total_size != size) return std::nullopt;
-  if (size_for(head->balancer_count, head->member_count) != size) return std::nullopt;
+  if (places_for(size_of(*head)).end != size) return std::nullopt;
   return SharedSegment(head);
 }
 
 SlotTable<BalancerSlot> SharedSegment::balancers() const noexcept {
-  return SlotTable<BalancerSlot>(std::span<BalancerSlot>(balancers_of(head_), head_->balancer_count));
+  return SlotTable<BalancerSlot>({at_offset<BalancerSlot>(head_, sizeof(SegmentHead)), head_->balancer_count});
 }
 
 SlotTable<MemberSlot> SharedSegment::members() const noexcept {
-  return SlotTable<MemberSlot>(std::span<MemberSlot>(members_of(head_), head_->member_count));
+  return SlotTable<MemberSlot>({at_offset<MemberSlot>(head_, places_for(size_of(*head_)).members), head_->member_count});
+}
+
+Flights SharedSegment::flights() const noexcept {
+  const Places at = places_for(size_of(*head_));
+  auto* const used = at_offset<Flights::Owner>(head_, at.owners);
+  return {used + 1, *used, head_->places, at_offset<Flights::Count>(head_, at.counts), head_->member_count + head_->balancer_count};
 }
 
 CarriedOver carry_over(const SharedSegment& former, const SharedSegment& fresh) {

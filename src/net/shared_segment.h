@@ -1,6 +1,7 @@
 // The one shared memory of a server generation.
 //
-// WHAT    A head, the balancer slots and the member slots of balancer/slots.h in one anonymous shared
+// WHAT    A head, the balancer slots and the member slots of balancer/slots.h and the table of requests in
+//         flight of balancer/flights.h (a row for each member, then one for each balancer) in one anonymous shared
 //         mapping, made by the parent in post_config and inherited by the children. SharedSegment is
 //         a view (address and size); it owns nothing.
 //         apr_shm_create without a name is used rather than mmap itself: no file, no key and no name
@@ -23,6 +24,7 @@
 #include <optional>
 #include <span>
 
+#include "balancer/flights.h"
 #include "balancer/slots.h"
 #include "base/result.h"
 
@@ -47,15 +49,23 @@ class SlotTable {
   std::span<T> slots_;
 };
 
+struct SegmentSize {
+  std::uint32_t balancers = 0;
+  std::uint32_t members = 0;
+  std::uint32_t places = 1;  // child processes at a time
+};
+
 class SharedSegment {
  public:
   // Zeroed slots: all free.
-  static base::Result<SharedSegment> create(apr_pool_t* pool, std::uint32_t balancers,
-                                            std::uint32_t members, std::uint64_t generation);
+  static base::Result<SharedSegment> create(apr_pool_t* pool, const SegmentSize& size, std::uint64_t generation);
   static std::optional<SharedSegment> attach(void* address, std::size_t size) noexcept;
 
   SlotTable<balancer::BalancerSlot> balancers() const noexcept;
   SlotTable<balancer::MemberSlot> members() const noexcept;
+  balancer::Flights flights() const noexcept;
+  // The row of a balancer in flights(); a member's is its member_id.
+  std::uint32_t balancer_row(std::uint32_t balancer_id) const noexcept { return head_->member_count + balancer_id; }
   std::uint64_t generation() const noexcept { return head_->generation; }
   void* address() const noexcept { return head_; }
   std::size_t size() const noexcept { return static_cast<std::size_t>(head_->total_size); }

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "balancer/balancer.h"
+#include "balancer/by_requests.h"
+#include "balancer/flight.h"
 
 namespace cxxproxy::test {
 
@@ -31,8 +33,11 @@ inline config::BalancerSpec make_spec(const std::vector<std::uint32_t>& loadfact
 // Slots in one anonymous shared mapping, as the children of a server have them.
 class SharedSlots {
  public:
+  static constexpr std::uint32_t kPlaces = 9;
+
   explicit SharedSlots(std::size_t members)
-      : size_(sizeof(balancer::BalancerSlot) + members * sizeof(balancer::MemberSlot)) {
+      : size_(sizeof(balancer::BalancerSlot) + members * sizeof(balancer::MemberSlot) +
+              (members + 1) * balancer::Flights::row_size(kPlaces) + 64) {
     void* const memory = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) std::abort();
     auto* const bytes = static_cast<char*>(memory);
@@ -40,6 +45,9 @@ class SharedSlots {
     for (std::size_t i = 0; i < members; ++i) {
       members_.push_back(new (bytes + sizeof(balancer::BalancerSlot) + i * sizeof(balancer::MemberSlot)) balancer::MemberSlot{});
     }
+    using Word = balancer::Flights::Count;
+    auto* const words = new (bytes + sizeof(balancer::BalancerSlot) + members * sizeof(balancer::MemberSlot)) Word[16]{};
+    flights_ = {words + 1, *words, kPlaces, words + 16, static_cast<std::uint32_t>(members + 1)};
   }
   ~SharedSlots() { ::munmap(balancer_, size_); }
   SharedSlots(const SharedSlots&) = delete;
@@ -53,6 +61,16 @@ class SharedSlots {
   balancer::BalancerSlot& balancer() { return *balancer_; }
   balancer::MemberSlot& member(std::size_t i) { return *members_[i]; }
   const std::vector<balancer::MemberSlot*>& members() const { return members_; }
+  balancer::Flights& flights() { return flights_; }
+  // As one child sees all of it.
+  balancer::Shared shared(std::uint32_t process) {
+    return {*balancer_, members_, flights_, flights_.claim(process), static_cast<std::uint32_t>(members_.size())};
+  }
+  std::uint64_t in_flight() const {
+    std::uint64_t sum = 0;
+    for (std::uint32_t row = 0; row < flights_.rows(); ++row) sum += flights_.in_all(row);
+    return sum;
+  }
 
   std::uint64_t chosen() const {
     std::uint64_t sum = 0;
@@ -68,6 +86,7 @@ class SharedSlots {
  private:
   std::size_t size_;
   balancer::BalancerSlot* balancer_ = nullptr;
+  balancer::Flights flights_;
   std::vector<balancer::MemberSlot*> members_;
 };
 
@@ -75,9 +94,11 @@ class CountingObserver final : public balancer::PickObserver {
  public:
   void rest_is_over(std::size_t) noexcept override { rests_over.fetch_add(1); }
   void all_failed() noexcept override { all_failed_times.fetch_add(1); }
+  void panic() noexcept override { panics.fetch_add(1); }
 
   std::atomic<unsigned> rests_over{0};
   std::atomic<unsigned> all_failed_times{0};
+  std::atomic<unsigned> panics{0};
 };
 
 // One process's view of a balancer, driven by one thread with a clock of its own.
@@ -85,7 +106,7 @@ class Bench {
  public:
   explicit Bench(config::BalancerSpec given) : spec(std::move(given)), slots(spec.members.size()) {
     slots.start(spec, clock.now());
-    balancer = std::make_unique<balancer::Balancer>(spec, slots.balancer(), slots.members());
+    balancer = std::make_unique<balancer::Balancer>(spec, slots.shared(1));
   }
   explicit Bench(const std::vector<std::uint32_t>& loadfactors) : Bench(make_spec(loadfactors)) {}
 

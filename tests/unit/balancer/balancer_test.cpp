@@ -4,6 +4,7 @@
 #include <chrono>
 #include <string>
 
+#include "balancer/smooth_order.h"
 #include "balancer_fixture.h"
 
 using namespace cxxproxy;

@@ -3,6 +3,7 @@
 #include <apr_general.h>
 #include <apr_pools.h>
 #include <sys/resource.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -54,7 +55,7 @@ config::BalancerSpec balancer_named(const std::string& key) {
 
 TEST_CASE("a new segment is full of free slots, each on its cache lines", "[net]") {
   const Pool pool;
-  auto made = SharedSegment::create(pool.get(), 3, 17, 5);
+  auto made = SharedSegment::create(pool.get(), {3, 17, 20}, 5);
   REQUIRE(made);
   const SharedSegment segment = *made;
   CHECK(segment.generation() == 5);
@@ -72,7 +73,11 @@ TEST_CASE("a new segment is full of free slots, each on its cache lines", "[net]
   auto* const begin = static_cast<char*>(segment.address());
   CHECK(reinterpret_cast<char*>(segment.balancers().at(0)) == begin + sizeof(SegmentHead));
   CHECK(reinterpret_cast<char*>(segment.members().at(0)) == reinterpret_cast<char*>(segment.balancers().at(2) + 1));
-  CHECK(reinterpret_cast<char*>(segment.members().at(16) + 1) == begin + segment.size());
+  // Behind the members: owners (21 words on two lines), then 20 rows of 20 counts (two lines each).
+  CHECK(reinterpret_cast<char*>(segment.members().at(16) + 1) + (2 + 20 * 2) * balancer::kCacheLine == begin + segment.size());
+  CHECK(segment.flights().places() == 20);
+  CHECK(segment.flights().rows() == 20);
+  CHECK(segment.balancer_row(2) == 19);
   CHECK(segment.balancers().at(3) == nullptr);
   CHECK(segment.members().at(17) == nullptr);
   CHECK(segment.members().at(~std::size_t{0}) == nullptr);
@@ -80,7 +85,7 @@ TEST_CASE("a new segment is full of free slots, each on its cache lines", "[net]
 
 TEST_CASE("a segment may be empty", "[net]") {
   const Pool pool;
-  auto made = SharedSegment::create(pool.get(), 0, 0, 1);
+  auto made = SharedSegment::create(pool.get(), {}, 1);
   REQUIRE(made);
   CHECK(made->members().at(0) == nullptr);
   CHECK(SharedSegment::attach(made->address(), made->size()).has_value());
@@ -92,7 +97,7 @@ TEST_CASE("no memory is an error with the system's reason", "[net]") {
   if (child == 0) {
     const rlimit no_more{4096, 4096};
     if (::setrlimit(RLIMIT_AS, &no_more) != 0) ::_exit(1);
-    auto made = SharedSegment::create(pool.get(), 1000, 1'000'000, 1);
+    auto made = SharedSegment::create(pool.get(), {1000, 1'000'000, 1}, 1);
     if (made) ::_exit(2);
     ::_exit(made.error().code == base::ProxyErrc::Internal && made.error().os_error == ENOMEM ? 0 : 3);
   }
@@ -105,7 +110,7 @@ TEST_CASE("no memory is an error with the system's reason", "[net]") {
 
 TEST_CASE("attach finds the segment again and refuses another layout", "[net]") {
   const Pool pool;
-  auto made = SharedSegment::create(pool.get(), 2, 4, 9);
+  auto made = SharedSegment::create(pool.get(), {2, 4, 8}, 9);
   REQUIRE(made);
   const auto again = SharedSegment::attach(made->address(), made->size());
   REQUIRE(again.has_value());
@@ -131,13 +136,14 @@ TEST_CASE("attach finds the segment again and refuses another layout", "[net]") 
   CHECK(refused([](SegmentHead& h) { ++h.member_slot_size; }));
   CHECK(refused([](SegmentHead& h) { ++h.balancer_count; }));
   CHECK(refused([](SegmentHead& h) { ++h.member_count; }));
+  CHECK(refused([](SegmentHead& h) { h.places += 32; }));
   CHECK(refused([](SegmentHead& h) { ++h.total_size; }));
   CHECK_FALSE(refused([](SegmentHead&) {}));
 }
 
 TEST_CASE("a child writes what the parent reads", "[net]") {
   const Pool pool;
-  auto made = SharedSegment::create(pool.get(), 1, 2, 1);
+  auto made = SharedSegment::create(pool.get(), {1, 2, 4}, 1);
   REQUIRE(made);
   const pid_t child = ::fork();
   if (child == 0) {
@@ -159,7 +165,7 @@ TEST_CASE("state follows the key into the next generation, which outlives the fo
   REQUIRE(apr_pool_create(&new_pool, process.get()) == APR_SUCCESS);
   const base::Instant now = base::SteadyClock().now();
 
-  auto former = SharedSegment::create(old_pool, 2, 6, 1);  // the last slots stay free
+  auto former = SharedSegment::create(old_pool, {2, 6, 4}, 1);  // the last slots stay free
   REQUIRE(former);
   const std::vector<std::string> old_keys{"a", "b", "c", "d"};
   for (std::size_t i = 0; i < old_keys.size(); ++i) {
@@ -172,7 +178,7 @@ TEST_CASE("state follows the key into the next generation, which outlives the fo
   balancer::start_balancer(*former->balancers().at(1), balancer_named("two"));
   former->balancers().at(1)->ticket = 22;
 
-  auto fresh = SharedSegment::create(new_pool, 3, 5, 2);
+  auto fresh = SharedSegment::create(new_pool, {3, 5, 9}, 2);
   REQUIRE(fresh);
   const std::vector<std::string> new_keys{"d", "new", "b", "a"};
   for (std::size_t i = 0; i < new_keys.size(); ++i) {
@@ -196,4 +202,42 @@ TEST_CASE("state follows the key into the next generation, which outlives the fo
   CHECK(fresh->members().at(4)->key == balancer::SlotKey{});
   CHECK(fresh->balancers().at(0)->ticket == 0);
   CHECK(fresh->balancers().at(2)->ticket == 22);
+}
+
+TEST_CASE("what a killed child had in flight is taken back, and only that", "[net]") {
+  const Pool pool;
+  auto made = SharedSegment::create(pool.get(), {1, 3, 4}, 1);
+  REQUIRE(made);
+  balancer::Flights flights = made->flights();
+  const std::uint32_t parents_place = flights.claim(static_cast<std::uint32_t>(::getpid()));
+  flights.begin(1, parents_place);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    balancer::Flights own = made->flights();
+    const std::uint32_t place = own.claim(static_cast<std::uint32_t>(::getpid()));
+    for (std::uint32_t row = 0; row < own.rows(); ++row) own.begin(row, place);
+    own.begin(1, place);
+    own.end(0, place);
+    ::raise(SIGKILL);
+  }
+  REQUIRE(child > 0);
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(flights.in_all(0) == 0);
+  CHECK(flights.in_all(1) == 3);
+  CHECK(flights.in_all(2) == 1);
+  CHECK(flights.in_all(3) == 1);
+  CHECK(flights.release(static_cast<std::uint32_t>(child)) == 4);
+  CHECK(flights.release(static_cast<std::uint32_t>(child)) == 0);
+  CHECK(flights.in_all(1) == 1);
+  CHECK(flights.in_all(2) == 0);
+  CHECK(flights.claim(4711) != parents_place);
+  CHECK(flights.claim(4712) == 2);
+  CHECK(flights.claim(4713) == 3);  // the shared one
+  CHECK(flights.claim(4714) == 3);
+  flights.begin(0, 3);
+  CHECK(flights.release(4713) == 0);
+  CHECK(flights.in_all(0) == 1);
+  CHECK(flights.release(4711) == 0);
+  CHECK(flights.claim(4715) == 1);  // a free place is used again
 }
