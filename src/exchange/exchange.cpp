@@ -85,7 +85,7 @@ Exchange::Flow Exchange::prefetch(unsigned& needs) {
   limit_ = services_.default_timeout;
   const RequestFacts& facts = downstream_.facts();
   if (facts.body == BodyKind::None) body_complete_ = true;
-  while (!body_complete_ && !facts.expects_continue && kept_.size() < kPrefetch) {
+  while (!body_complete_ && !facts.expects_continue && kept_.size() < kPrefetchEnough) {
     const BodyPart part = downstream_.read_body(kPrefetch - kept_.size());
     if (part.kind == BodyPart::Kind::WouldBlock) {
       needs |= kClientReadable;

@@ -32,6 +32,7 @@ namespace cxxproxy::exchange {
 inline constexpr std::size_t kHeadBuffer = 16 * 1024;
 inline constexpr std::size_t kBodyBuffer = 64 * 1024;
 inline constexpr std::size_t kPrefetch = 16 * 1024;
+inline constexpr std::size_t kPrefetchEnough = kPrefetch - 80;  // mod_proxy's limit between length and chunks
 inline constexpr std::size_t kKeptBody = 64 * 1024;
 inline constexpr unsigned kMaxInterim = 10;
 inline constexpr base::Duration kContinueWait = std::chrono::seconds(1);

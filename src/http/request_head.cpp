@@ -196,7 +196,7 @@ class Writer {
     if (!head_.upgrade.empty()) {
       put("Upgrade", head_.upgrade);
       put("Connection", "Upgrade");
-    } else {
+    } else if (!head_.http10) {  // HTTP/1.0 closes by itself
       put("Connection", head_.keep_alive ? "Keep-Alive" : "close");
     }
   }

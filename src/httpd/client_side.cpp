@@ -89,7 +89,8 @@ void ClientSide::read_facts() {
     facts_.declared = false;
   }
   // Without content there is nothing to wait for, and the core would close the connection (RFC 9110 10.1.1).
-  if (facts_.body == BodyKind::None || (facts_.length_is_exact && facts_.length == 0)) r_->expecting_100 = 0;
+  const bool empty = facts_.body == BodyKind::Length && facts_.length == 0;
+  if (facts_.body == BodyKind::None || empty) r_->expecting_100 = 0;
   facts_.expects_continue = r_->expecting_100 != 0 && settings_.continue_from_backend;
 }
 
@@ -98,6 +99,7 @@ void ClientSide::read_switches() {
   facts_.keep_alive = !has("proxy-nokeepalive");
   facts_.fresh_connection = has("proxy-initial-not-pooled") && r_->connection->keepalives == 0;
   facts_.http10 = has("force-proxy-request-1.0");
+  if (facts_.http10) facts_.expects_continue = false;
   const char* interim = apr_table_get(r_->subprocess_env, "proxy-interim-response");
   facts_.bad_header = bad_header_rule(settings_.bad_header);
   facts_.suppress_interim = interim != nullptr && base::iequals(interim, "Suppress");
@@ -148,6 +150,7 @@ BodyPart ClientSide::read_body(std::size_t at_most) {
   } else {
     apr_brigade_cleanup(request_body_);
   }
+  if (!facts_.expects_continue) send_continue();  // as the core does before the first read, whatever has come already
   // Only a connection of its own can be polled; an HTTP/2 stream has none, so it waits in here.
   const apr_read_type_e mode = may_poll_client() ? APR_NONBLOCK_READ : APR_BLOCK_READ;
   const apr_status_t status = ap_get_brigade(r_->input_filters, request_body_, AP_MODE_READBYTES, mode, static_cast<apr_off_t>(at_most));

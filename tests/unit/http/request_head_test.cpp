@@ -99,7 +99,7 @@ TEST_CASE("framing, version and connection", "[request_head]") {
   CHECK(written(head) == "GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n");
   head.framing = {RequestBody::Length, 0};
   head.http10 = true;
-  CHECK(written(head) == "GET / HTTP/1.0\r\nHost: h\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+  CHECK(written(head) == "GET / HTTP/1.0\r\nHost: h\r\nContent-Length: 0\r\n\r\n");
   head.framing.length = 18446744073709551615u;
   CHECK_THAT(written(head), Catch::Contains("Content-Length: 18446744073709551615\r\n"));
   head.framing = {RequestBody::Chunked, 0};
