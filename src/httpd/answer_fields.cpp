@@ -3,6 +3,8 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include <apr_date.h>
 
@@ -18,14 +20,14 @@ namespace {
 
 using base::iequals;
 
-enum class Role : std::uint8_t { Plain, Url, Refresh, Cookie, Date };
+enum class Role : std::uint8_t { Plain, Url, Refresh, Cookie, Date, Warning };
 
 Role role_of(std::string_view name) noexcept {
   const auto is = [name](std::string_view known, Role role) { return iequals(name, known) ? role : Role::Plain; };
   switch (name.size()) {
     case 3: return is("URI", Role::Url);
     case 4: return is("Date", Role::Date);
-    case 7: return iequals(name, "Refresh") ? Role::Refresh : is("Expires", Role::Date);
+    case 7: return iequals(name, "Refresh") ? Role::Refresh : iequals(name, "Warning") ? Role::Warning : is("Expires", Role::Date);
     case 8: return is("Location", Role::Url);
     case 10: return is("Set-Cookie", Role::Cookie);
     case 11: return is("Destination", Role::Url);
@@ -58,6 +60,7 @@ class Writer {
     apr_table_t* const table = apr_table_make(r_->pool, static_cast<int>(head_.fields.size()) + 4);
     copy_text();
     bool cookies = false;
+    std::vector<std::pair<const char*, const char*>> warnings;
     for (const http::FieldView& field : head_.fields) {
       if (hop_by_hop_.drops(field.name)) continue;
       const Role role = role_of(field.name);
@@ -66,10 +69,16 @@ class Writer {
         continue;
       }
       const char* const name = put(field.name);
-      apr_table_addn(table, name, mapped(role, put(field.value)));
+      const char* const value = mapped(role, put(field.value));
+      if (role == Role::Warning) {
+        warnings.push_back({name, value});
+      } else {
+        apr_table_addn(table, name, value);
+      }
     }
     if (earlier != nullptr) apr_table_do(add_to, table, earlier, "Set-Cookie", nullptr);
     if (cookies) add_cookies(table);
+    for (const auto& [name, value] : warnings) apr_table_addn(table, name, value);  // behind the cookies, as mod_proxy does
     return table;
   }
 

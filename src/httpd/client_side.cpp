@@ -274,6 +274,10 @@ void ClientSide::send_head(const exchange::AnswerHead& answer) {
     ap_set_content_type(r_, apr_pstrdup(r_->pool, type));
   }
   if (!answer.request_taken) r_->connection->keepalive = AP_CONN_CLOSE;
+  streams_ = answer.body_follows && !answer.length;
+  if (r_->header_only && r_->proto_num >= HTTP_VERSION(1, 1) && http::fields_list(answer.head.fields, "Transfer-Encoding", "chunked")) {
+    apr_table_setn(r_->headers_out, "Transfer-Encoding", "chunked");  // what a GET would have got
+  }
 }
 
 std::span<char> ClientSide::lend_buffer(std::size_t want) {
@@ -315,10 +319,14 @@ bool ClientSide::pass_brigade() {
 bool ClientSide::pass(bool flush) {
   if (flush) APR_BRIGADE_INSERT_TAIL(answer_, apr_bucket_flush_create(r_->connection->bucket_alloc));
   if (APR_BRIGADE_EMPTY(answer_)) return !r_->connection->aborted;
+  streams_ = false;
   return pass_brigade();
 }
 
 bool ClientSide::finish() {
+  // An answer without a length stays one, as with mod_proxy: httpd would count a body that comes with its
+  // end in one piece, and what a client gets would depend on how the backend's bytes happened to arrive.
+  if (streams_ && !APR_BRIGADE_EMPTY(answer_) && !pass(false)) return false;
   APR_BRIGADE_INSERT_TAIL(answer_, apr_bucket_eos_create(r_->connection->bucket_alloc));
   return pass_brigade();
 }

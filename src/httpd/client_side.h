@@ -86,6 +86,7 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   apr_bucket_brigade* request_body_ = nullptr;
   std::vector<upstream::ConstBuffer> parts_;
   bool body_ended_ = false;
+  bool streams_ = false;  // the answer has no length and nothing of it was passed yet
   bool needs_spool_ = false;
   std::optional<BodySpool> spool_;
 
