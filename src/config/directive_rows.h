@@ -29,6 +29,8 @@ enum class DirectiveId : std::uint8_t {
   ProxySection,
   BalancerMember,
   ProxySet,
+  ProxyCheckNames,
+  ProxyExplain,
   NotYet,
 };
 
@@ -94,6 +96,10 @@ inline constexpr auto kDirectiveRows = std::to_array<DirectiveRow>({
      "[balancer://name] url [key=value ...]", "", "a backend URL that becomes a member of a balancer"},
     {DirectiveId::ProxySet, CXXPROXY_NAMES("ProxySet"), Arguments::Raw, kAnywhere, "[url] key=value ...", "",
      "parameters of a backend URL or of a balancer"},
+    {DirectiveId::ProxyCheckNames, CXXPROXY_NAMES("ProxyCheckNames"), Arguments::Flag, kInServer, "On|Off", "On",
+     "Off keeps configtest from asking the resolver for the host names of backends; for the whole server"},
+    {DirectiveId::ProxyExplain, CXXPROXY_NAMES("ProxyExplain"), Arguments::One, kInServer, "url", "",
+     "a URL of a client that apachectl -t -D DUMP_CXXPROXY_EXPLAIN explains: its rule, and what the backend would see"},
 
     CXXPROXY_NOT_YET("ProxyPassMatch", kAnywhere, "maps paths by a regular expression"),
     CXXPROXY_NOT_YET("ProxyPassInherit", kAnywhere, "inheritance of the main server's rules"),

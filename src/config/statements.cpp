@@ -132,7 +132,11 @@ Problem say_member(VhostConfig& server, const Statement& said, std::string_view 
   }
   auto url = parse_member_url(said, words.front());
   if (!url) return url.error();
-  DeclaredMember& member = declare_member(declare_balancer(*server.own, said, name->name), said, *url);
+  DeclaredBalancer& into = declare_balancer(*server.own, said, name->name);
+  if (const auto first = into.member_index.find(member_key(*url)); first != into.member_index.end()) {
+    server.own->repeated.push_back({url->text(), into.name, said.where, into.members[first->second].where});
+  }
+  DeclaredMember& member = declare_member(into, said, *url);
   return apply_parameters(said, member.parameters, Place::Member, words.subspan(1));
 }
 
@@ -199,6 +203,14 @@ Problem say_show_status(Setting<ShowStatus>& show_status, const Statement& said,
       {{"Off", ShowStatus::Off}, {"On", ShowStatus::On}, {"Full", ShowStatus::Full}}};
   if (set_word(show_status, said, text, kWords)) return std::nullopt;
   return problem(said, text, "unknown word (Off, On or Full)");
+}
+
+Problem say_explain(VhostConfig& server, const Statement& said, std::string_view url) {
+  const auto origin = http::parse_origin(url);
+  if (!origin) return url_problem(said, url, origin.error());
+  if (origin->url.scheme != "http" && origin->url.scheme != "https") return problem(said, url, "not the URL of a client (http://host/path)");
+  server.explain.emplace_back(url);
+  return std::nullopt;
 }
 
 }  // namespace cxxproxy::config

@@ -51,6 +51,9 @@ Problem say_timeout(Setting<base::Duration>& timeout, const Statement& said, std
 Problem say_show_status(Setting<ShowStatus>& show_status, const Statement& said, std::string_view text);
 Problem say_bad_header(Setting<BadHeader>& bad_header, const Statement& said, std::string_view text);
 
+// ProxyExplain url: http[s]://host[:port]/path
+Problem say_explain(VhostConfig& server, const Statement& said, std::string_view url);
+
 // "D: … is not supported yet by mod_cxxproxy"
 std::string not_supported_yet(std::string_view what);
 

@@ -65,6 +65,22 @@ struct IgnoredParameter {
   SourceLine declared;
 };
 
+// A second BalancerMember line for one URL: one member, with the parameters of both.
+struct RepeatedMember {
+  std::string url;
+  std::string balancer;
+  SourceLine where;
+  SourceLine first;
+};
+
+// What a ProxyPassReverse line said, for the check of the whole configuration (requests use SaidReverse).
+struct ReverseLine {
+  std::string path;
+  http::Url real;        // scheme empty: a path only
+  std::string balancer;  // lower case, empty for a plain URL
+  SourceLine where;
+};
+
 // Something about the configuration as a whole that its author should know.
 struct Finding {
   bool is_error = false;  // stops configtest and start
@@ -79,6 +95,8 @@ struct Declarations {
   std::vector<std::unique_ptr<DeclaredMember>> plain;
   std::vector<ProxySection> sections;
   std::vector<IgnoredParameter> ignored;
+  std::vector<RepeatedMember> repeated;
+  std::vector<ReverseLine> reverses;
   std::unordered_map<std::string, DeclaredBalancer*> balancer_index;
   std::unordered_map<std::string, DeclaredMember*> plain_index;  // by member_key()
 
@@ -90,6 +108,8 @@ struct VhostConfig {
   Setting<base::Duration> proxy_timeout;
   Setting<BadHeader> bad_header;
   Setting<ShowStatus> show_status;
+  Setting<bool> check_names;         // main server only: may configtest ask the resolver?
+  std::vector<std::string> explain;  // main server only: URLs of ProxyExplain
   std::unique_ptr<Declarations> own = std::make_unique<Declarations>();
   std::vector<const Declarations*> inherited;  // outermost first; only after a merge
   const Declarations* merged_own = nullptr;    // the child's lists, which the child still owns

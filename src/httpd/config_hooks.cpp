@@ -2,12 +2,15 @@
 
 #include <map>
 #include <new>
+#include <span>
 #include <vector>
 
+#include "config/lint.h"
 #include "config/nearest_name.h"
 #include "config/resolve.h"
 #include "httpd/directives.h"
 #include "httpd/guard.h"
+#include "httpd/lint_facts.h"
 #include "httpd/pool_object.h"
 #include "httpd/httpd_api.h"
 
@@ -61,6 +64,17 @@ void log_finding(const config::Finding& finding, server_rec* server, bool to_con
   const int level = (finding.is_error ? APLOG_ERR : APLOG_WARNING) | (to_console ? APLOG_STARTUP : 0);
   ap_log_error(APLOG_MARK, level, 0, to_console ? nullptr : server, "mod_cxxproxy: %s%s (line %u of %s)", finding.is_error || !to_console ? "" : "warning: ",
                finding.text.c_str(), finding.where.line, finding.where.file);
+}
+
+// What resolving found, and what the checks of config/lint.h add.
+std::vector<config::Finding> think_along(std::span<const config::ServerView> views, config::Resolution& resolution, server_rec* main_server) {
+  std::vector<config::Finding> findings = std::move(resolution.findings);
+  const auto add = [&](std::vector<config::Finding> more) { findings.insert(findings.end(), more.begin(), more.end()); };
+  add(config::lint(views, resolution, gather_facts(main_server)));
+  // At a real start the network may not be there yet, and nobody should wait for it.
+  if (is_config_test() && vhost_config(main_server).check_names.value_or(true)) add(find_unknown_names(views));
+  config::sort_findings(findings);
+  return findings;
 }
 
 void log_misspelt(const ap_directive_t* node, const std::vector<std::string_view>& known) {
@@ -127,8 +141,8 @@ int check_configuration(apr_pool_t*, apr_pool_t*, apr_pool_t*, server_rec* main_
     std::size_t next = 0;
     for (server_rec* server = main_server; server != nullptr; server = server->next) vhost_config(server).resolved = resolution.vhosts[next++];
     config::VhostConfig& main_config = vhost_config(main_server);
+    main_config.findings = think_along(views, resolution, main_server);
     main_config.whole = std::move(resolution.whole);
-    main_config.findings = std::move(resolution.findings);
 
     int status = kOk;
     for (const auto& finding : main_config.findings) {

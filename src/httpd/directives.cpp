@@ -77,16 +77,34 @@ Problem proxy_pass(const Line& line, config::Words words) {
   return say_location_pass(line.server(), line.location, line.said, line.cmd->path, words);
 }
 
+Problem say_and_note_reverse(const Line& line, std::string_view path, std::string_view url, bool interpolate) {
+  auto& rules = line.location.own_rules->reverse;
+  if (auto wrong = say_reverse(rules, line.said, path, url, interpolate)) return wrong;
+  const config::SaidReverse& said = rules.back();
+  // Where a rule with variables leads is known to requests only.
+  if (interpolate) {
+    line.server().own->reverses.push_back({std::string(path), {}, {}, said.where});
+  } else {
+    line.server().own->reverses.push_back({said.rule.public_path, said.rule.real, said.balancer, said.where});
+  }
+  return std::nullopt;
+}
+
 Problem proxy_pass_reverse(const Line& line, config::Words words) {
   if (auto wrong = check_location(line)) return wrong;
   const bool interpolate = words.size() > 1 && base::iequals(words.back(), "interpolate");
   if (interpolate) words = words.first(words.size() - 1);
-  auto& rules = line.location.own_rules->reverse;
-  if (words.size() == 1 && line.in_location()) return say_reverse(rules, line.said, line.cmd->path, words[0], interpolate);
+  if (words.size() == 1 && line.in_location()) return say_and_note_reverse(line, line.cmd->path, words[0], interpolate);
   if (words.size() != 2) {
     return std::string(line.said.directive) + ": needs a path and a URL" + (line.in_location() ? ", or the URL alone" : "");
   }
-  return say_reverse(rules, line.said, words[0], words[1], interpolate);
+  return say_and_note_reverse(line, words[0], words[1], interpolate);
+}
+
+// A directive about the server as a whole.
+Problem global_only(const Line& line) {
+  const char* wrong = ap_check_cmd_context(line.cmd, GLOBAL_ONLY);
+  return wrong != nullptr ? Problem(wrong) : std::nullopt;
 }
 
 Problem in_server_or_section(const Line& line) {
@@ -131,6 +149,10 @@ Problem read_flag(const Line& line, bool on) {
     case DirectiveId::ProxyRequests:
       if (!on) return std::nullopt;
       return std::string(line.said.directive) + ": On: mod_cxxproxy is a reverse proxy, it does no forward proxying (Off only)";
+    case DirectiveId::ProxyCheckNames:
+      if (auto wrong = global_only(line)) return wrong;
+      line.server().check_names.set(on, line.said.where);
+      return std::nullopt;
     default:
       return std::string(line.said.directive) + ": has no meaning here";
   }
@@ -150,6 +172,9 @@ Problem read_word(const Line& line, std::string_view word) {
     case DirectiveId::ProxyStatus:
       if (const char* wrong = ap_check_cmd_context(line.cmd, NOT_IN_DIR_CONTEXT)) return wrong;
       return say_show_status(line.server().show_status, line.said, word);
+    case DirectiveId::ProxyExplain:
+      if (auto wrong = global_only(line)) return wrong;
+      return say_explain(line.server(), line.said, word);
     default:
       return std::string(line.said.directive) + ": has no meaning here";
   }

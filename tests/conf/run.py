@@ -11,6 +11,8 @@ may ask for more modules:
     #! before: proxy proxy_http     loaded before mod_cxxproxy
     #! after: proxy                 loaded after it
     #! compat                       the stand-in module beside mod_cxxproxy.so
+    #! names                        names of backends are looked up (no other configuration asks a resolver)
+    #! listen: 80 443               further Listen lines
 
 --update writes the .expect files from what came out; read the difference before you commit it.
 """
@@ -36,15 +38,15 @@ def modules_dir():
 
 def wishes(conf):
     """What the #! lines of a configuration ask for."""
-    found = {"before": [], "after": [], "compat": False}
+    found = {"before": [], "after": [], "compat": False, "names": False, "listen": []}
     for line in conf.read_text().splitlines():
         if not line.startswith("#!"):
             break
         key, _, value = line[2:].partition(":")
         key = key.strip()
-        if key == "compat":
-            found["compat"] = True
-        elif key in ("before", "after"):
+        if key in ("compat", "names"):
+            found[key] = True
+        elif key in ("before", "after", "listen"):
             found[key] = value.split()
         else:
             raise ValueError(f"{conf}: unknown request {line!r}")
@@ -65,6 +67,9 @@ def server_conf(conf, root, module):
     if want["compat"]:
         lines.append(f'LoadModule proxy_module "{module.parent / "mod_cxxproxy_compat.so"}"')
     lines += load(want["after"])
+    lines += [f"Listen {point}" for point in want["listen"]]
+    if not want["names"]:
+        lines.append("CxxProxyCheckNames Off")
     lines.append(f'Include "{conf}"')
     return "\n".join(lines) + "\n"
 

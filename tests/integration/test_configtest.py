@@ -29,3 +29,17 @@ def test_a_slash_stands_between_host_and_path(without_slash, target, expected):
 def test_a_client_does_not_choose_the_backends_port(without_slash, backend):
     without_slash.allow_log()
     assert fetch(without_slash.port, f"/port/{str(backend.port)[-1]}/x").status == 503
+
+
+# --- warnings --------------------------------------------------------------------------------------
+
+@pytest.mark.own
+def test_a_warning_comes_to_the_console_and_to_the_log(make, backend):
+    server = make.httpd("# one\nProxyPass /a/ {b}/y\n", family="std", b=backend.url)
+    line = len((server.root / "httpd.conf").read_text().splitlines())
+    status, text = server.configtest()
+    where = f"(line {line} of {server.root}/httpd.conf)"
+    assert status == 0 and f"mod_cxxproxy: warning: ProxyPass /a/ {backend.url}/y: the path ends with a slash" in text and where in text
+    told = server.expect_log(r"cxxproxy:warn\].*the path ends with a slash and the URL does not")
+    assert told.endswith(where)
+    assert fetch(server.port, "/a/foo").json()["target"] == "/yfoo"  # which is what the warning says

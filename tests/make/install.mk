@@ -6,7 +6,7 @@ MODS_DIR ?= $(SYSCONFDIR)/mods-available
 DOC_DIR ?= /usr/share/doc/libapache2-mod-cxxproxy
 MAN_DIR ?= /usr/share/man/man8
 EXAMPLES := $(notdir $(wildcard conf/examples/*.conf))
-INSTALLED_DOCS := directives.md log-messages.md
+INSTALLED_DOCS := directives.md log-messages.md configtest.md
 
 .PHONY: install uninstall install-check deb
 install: all ## module, mods-available files, man page and examples where Debian wants them (DESTDIR=)

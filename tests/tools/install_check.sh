@@ -25,7 +25,7 @@ expected=$({
   printf '%s\n' ".$modules/mod_cxxproxy.so" ".$modules/mod_cxxproxy_compat.so" ./usr/share/man/man8/mod_cxxproxy.8.gz
   printf '%s\n' ".$config/mods-available/cxxproxy."{load,conf} ".$config/mods-available/cxxproxy_compat.load"
   for example in conf/examples/*.conf; do echo ".$doc/examples/$(basename "$example")"; done
-  printf '%s\n' ".$doc/directives.md" ".$doc/log-messages.md"
+  printf '%s\n' ".$doc/directives.md" ".$doc/log-messages.md" ".$doc/configtest.md"
 } | sort)
 
 run install

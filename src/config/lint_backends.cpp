@@ -1,0 +1,143 @@
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string>
+
+#include "config/declare.h"
+#include "config/lint_view.h"
+#include "config/value_parsers.h"
+
+namespace cxxproxy::config {
+namespace {
+
+std::uint32_t flags_of(const DeclaredMember& member) { return apply_status(0, member.parameters.value(ParameterId::Status).value_or(0)); }
+
+bool has(std::uint32_t flags, StatusFlag flag) noexcept { return (flags & bit(flag)) != 0; }
+
+SourceLine where_of(const DeclaredMember& member, ParameterId id) {
+  const auto* setting = member.parameters.find(id);
+  return setting != nullptr ? setting->where : member.where;
+}
+
+// Letters that do not go together; nullptr when they do.
+const char* contradiction(std::uint32_t flags) noexcept {
+  if (has(flags, StatusFlag::HotSpare) && has(flags, StatusFlag::HotStandby)) {
+    return "R and H contradict: a member is a hot spare (it replaces one failed member) or a hot standby (it serves when no other is left)";
+  }
+  if (has(flags, StatusFlag::IgnoreErrors) && has(flags, StatusFlag::InError)) {
+    return "I and E contradict: errors of this member are ignored, and it begins as one that failed";
+  }
+  if (has(flags, StatusFlag::Drain) && (has(flags, StatusFlag::Disabled) || has(flags, StatusFlag::Stopped))) {
+    return "N and D or S contradict: a member that is drained goes on with its sessions, one that is off does not";
+  }
+  return nullptr;
+}
+
+void check_status(const ServerLint& lint, const DeclaredMember& member, bool in_balancer) {
+  if (!member.parameters.value(ParameterId::Status)) return;
+  const std::uint32_t flags = flags_of(member);
+  const SourceLine where = where_of(member, ParameterId::Status);
+  const std::string name = member.url.text() + ": status: ";
+  if (const char* why = contradiction(flags)) lint.warn(where, name + why);
+  constexpr std::array<std::pair<StatusFlag, char>, 4> kForBalancers{
+      {{StatusFlag::HotSpare, 'R'}, {StatusFlag::HotStandby, 'H'}, {StatusFlag::Drain, 'N'}, {StatusFlag::CheckFailed, 'C'}}};
+  for (const auto& [flag, letter] : kForBalancers) {
+    if (in_balancer || !has(flags, flag)) continue;
+    lint.warn(where, name + letter + std::string(" has no effect on a backend that is no member of a balancer"));
+  }
+  if (in_balancer && has(flags, StatusFlag::CheckFailed)) {
+    lint.warn(where, name + "C keeps the member out for good: only a health check takes it away, and there are none yet");
+  }
+}
+
+bool keeps_connections(const ParameterSet& set) { return set.value(ParameterId::EnableReuse).value_or(1) != 0; }
+
+void check_parameters(const ServerLint& lint, const DeclaredMember& member, bool in_balancer) {
+  const ParameterSet& set = member.parameters;
+  const std::string name = member.url.text() + ": ";
+  if (!in_balancer && set.value(ParameterId::LoadFactor)) {
+    lint.warn(where_of(member, ParameterId::LoadFactor), name + "loadfactor has no effect on a backend that is no member of a balancer");
+  }
+  if (set.value(ParameterId::Ttl) && !keeps_connections(set)) {
+    lint.warn(where_of(member, ParameterId::Ttl),
+              name + "ttl has no effect: connections to this backend are not kept (disablereuse, enablereuse)");
+  }
+  const auto total = set.value(ParameterId::TotalTimeout);
+  const auto single = set.value(ParameterId::Timeout);
+  if (total && single && *total < *single) {
+    lint.warn(where_of(member, ParameterId::Timeout), name + "timeout is never reached: totaltimeout is shorter");
+  }
+}
+
+bool is_off(const DeclaredMember& member) {
+  const std::uint32_t flags = flags_of(member);
+  return has(flags, StatusFlag::Disabled) || has(flags, StatusFlag::Stopped);
+}
+
+void check_balancer(const ServerLint& lint, const DeclaredBalancer& balancer) {
+  for (const DeclaredMember& member : balancer.members) {
+    check_status(lint, member, true);
+    check_parameters(lint, member, true);
+    if (member.url.path.ends_with('/')) {
+      std::string shorter = member.url.text();
+      while (shorter.ends_with('/')) shorter.pop_back();
+      lint.warn(member.where, "BalancerMember " + member.url.text() + ": a path is put behind this URL, so balancer://" + balancer.name +
+                                  "/foo becomes " + member.url.text() + "/foo; write " + shorter);
+    }
+  }
+  const bool none_left = !balancer.members.empty() && std::all_of(balancer.members.begin(), balancer.members.end(), is_off);
+  if (none_left) {
+    lint.warn(balancer.where, "balancer://" + balancer.name + " has no member that may be used (status D or S), requests for it are answered 503");
+  }
+}
+
+}  // namespace
+
+void lint_backends(const ServerLint& lint) {
+  const Declarations& own = *lint.own().lists;
+  for (const auto& member : own.plain) {
+    check_status(lint, *member, false);
+    check_parameters(lint, *member, false);
+  }
+  for (const auto& balancer : own.balancers) check_balancer(lint, *balancer);
+  for (const RepeatedMember& twice : own.repeated) {
+    lint.warn(twice.where, "BalancerMember " + twice.url + ": balancer://" + twice.balancer + " has this member already " + at(twice.first) +
+                               "; it is one member, with the parameters of both lines");
+  }
+}
+
+void lint_tls(const ServerLint& lint) {
+  const auto check = [&](const DeclaredMember& member) {
+    if (member.url.scheme != "https" && member.url.scheme != "wss") return;
+    if (!lint.facts->tls_to_backends) {
+      lint.warn(member.where, member.url.text() + ": SSLProxyEngine is not On in this server, so no request reaches this backend");
+    } else if (!lint.facts->verifies_backends) {
+      lint.warn(member.where, member.url.text() + ": its certificate is not verified (SSLProxyVerify require, SSLProxyCACertificateFile)");
+    }
+  };
+  for (const auto& member : lint.own().lists->plain) check(*member);
+  for (const auto& balancer : lint.own().lists->balancers) std::for_each(balancer->members.begin(), balancer->members.end(), check);
+}
+
+std::vector<NamedHost> hosts_to_resolve(std::span<const ServerView> servers) {
+  std::vector<NamedHost> hosts;
+  std::unordered_map<std::string, bool> seen;
+  const auto add = [&](const DeclaredMember& member) {
+    const http::Url& url = member.url;
+    const bool is_number = url.ipv6 || url.host.find_first_not_of("0123456789.") == std::string::npos;
+    if (is_number || url.host.empty() || url.host == "localhost") return;
+    if (seen.emplace(url.host, true).second) hosts.push_back({url.host, member.where});
+  };
+  std::unordered_map<const Declarations*, bool> lists_seen;
+  for (const ServerView& server : servers) {
+    const Declarations& own = server.config->own_lists();
+    if (!lists_seen.emplace(&own, true).second) continue;
+    for (const auto& member : own.plain) add(*member);
+    for (const auto& balancer : own.balancers) {
+      for (const DeclaredMember& member : balancer->members) add(member);
+    }
+  }
+  return hosts;
+}
+
+}  // namespace cxxproxy::config
