@@ -12,7 +12,7 @@ import test_cves_answers
 
 from support import settings
 from support.client import Client
-from support.cves import COVERED, EVERY, about, ask, each, get, lines, make_desk
+from support.cves import COVERED, EVERY, FRONTS, about, ask, each, get, lines, make_desk
 from support.h2 import H2
 from support.strict import SMUGGLED, head, refused
 from support.wire import answer
@@ -64,10 +64,10 @@ def test_no_request_takes_a_member_out(desk, weakness):
 
 
 @each("target", ["@127.0.0.1:{f}/", ":{f}/", ":@127.0.0.1:{f}/", "x@127.0.0.1:{f}/", "http:@127.0.0.1:{f}/",
-                                    "http:/127.0.0.1:{f}/", "//127.0.0.1:{f}/", "/@127.0.0.1:{f}/", "/:{f}/", ".127.0.0.1:{f}/",
-                                    "/..@127.0.0.1:{f}/", "%40127.0.0.1:{f}/", "?@127.0.0.1:{f}/", "http://127.0.0.1:{f}/",
-                                    "\\@127.0.0.1:{f}/", "http://@127.0.0.1:{f}/", "http://proxy.test@127.0.0.1:{f}/"])
-@pytest.mark.parametrize("port", [0, 1], ids=["ProxyPass", "RewriteRule"])
+            "http:/127.0.0.1:{f}/", "//127.0.0.1:{f}/", "/@127.0.0.1:{f}/", "/:{f}/", ".127.0.0.1:{f}/",
+            "/..@127.0.0.1:{f}/", "%40127.0.0.1:{f}/", "?@127.0.0.1:{f}/", "http://127.0.0.1:{f}/",
+            "\\@127.0.0.1:{f}/", "http://@127.0.0.1:{f}/", "http://proxy.test@127.0.0.1:{f}/"])
+@FRONTS
 @about("CVE-2011-3368", "CVE-2011-3639", "CVE-2011-4317")
 def test_no_target_moves_the_authority(desk, weakness, target, port):
     """ProxyPass /, and RewriteRule ^(.*)$ http://backend$1 [P]: the backend of the file, or nobody."""
@@ -77,33 +77,37 @@ def test_no_target_moves_the_authority(desk, weakness, target, port):
 
 
 @each("target", [b"/unix:/tmp/s%7Chttp://127.0.0.1:9/", b"/a?unix:/tmp/s|http://127.0.0.1:9/",
-                                    b"/a?unix:" + b"A" * 5000 + b"|http://127.0.0.1:9/", b"/unix:" + b"A" * 5000 + b"%7Chttp://127.0.0.1:9/",
-                                    b"/path/unix:/tmp/s%7Chttp://127.0.0.1:9/", b"/here/unix:/tmp/s%7Chttp://127.0.0.1:9/"])
-@pytest.mark.parametrize("port", [0, 1], ids=["ProxyPass", "RewriteRule"])
+            b"/a?unix:" + b"A" * 5000 + b"|http://127.0.0.1:9/", b"/unix:" + b"A" * 5000 + b"%7Chttp://127.0.0.1:9/",
+            b"/path/unix:/tmp/s%7Chttp://127.0.0.1:9/", b"/here/unix:/tmp/s%7Chttp://127.0.0.1:9/"])
+@FRONTS
 @about("CVE-2021-40438")
 def test_sockets_come_from_the_configuration_only(desk, weakness, target, port):
     desk.server.allow_log(r"\[(core|rewrite|proxy|cxxproxy):")
     got, _, arrived = get(desk, target, port=port)
     assert (got[0].status, len(arrived)) in ((200, 1), (403, 0), (400, 0))
-    assert all(b"unix:" in line.lower() for line in lines(arrived))
+    if port != 3:  # with SetHandler the file's name leaves, without what follows it
+        assert all(b"unix:" in line.lower() for line in lines(arrived))
 
 
 @each("target", ["http://127.0.0.1:{f}/", "http://", "http:///", "https://127.0.0.1:{f}", "ftp://127.0.0.1:{f}/",
-                                    "unix:///tmp/s", "http://[::1]:{f}/", "http://127.0.0.1:{f}/local/x", "balancer://one/"])
+            "unix:///tmp/s", "http://[::1]:{f}/", "http://127.0.0.1:{f}/local/x", "balancer://one/",
+                 "*", "127.0.0.1:{f}", "/proxy:http://127.0.0.1:{f}/"])
+@each("method", ["GET", "OPTIONS", "CONNECT"])
+@FRONTS
 @about("CVE-2021-44224")
-def test_no_open_proxy(desk, weakness, target):
-    desk.server.allow_log(r"\[(core|proxy|cxxproxy):")
-    got, _, arrived = get(desk, target.format(f=desk.forbidden.port).encode())
+def test_no_open_proxy(desk, weakness, target, method, port):
+    desk.server.allow_log(r"\[(core|rewrite|proxy|cxxproxy):")
+    got, _, arrived = ask(desk, head(f"{method} {target} HTTP/1.1".format(f=desk.forbidden.port).encode(), b"Connection: close"), port)
     assert got and len(arrived) <= 1
 
 
 @each("bad", [b"%0d%0aX:%20y", b"%0aX:%20y", b"%20HTTP/1.1%0d%0aHost:%20x%0d%0a%0d%0aGET%20/smuggled", b"%0d", b"%0a",
                                  b"%20", b"%09", b"%7f", b"a%0d%0a%0d%0aGET%20/smuggled%20HTTP/1.1"])
-@each("prefix", [b"/here/", b"/path/", b"/", b"/only/abc"])
+@each("prefix", [b"/here/", b"/path/", b"/", b"/only/abc", b"/ne/", b"/ne-query/"])
 @about("CVE-2023-25690", "CVE-2013-4547", "CVE-2019-10098", "CVE-2020-1927")
 def test_decoded_control_characters_stay_in_the_target(desk, weakness, bad, prefix):
     """Encoded again, or refused; `$` of a pattern does not match before a line end."""
-    desk.server.allow_log(r"\[(rewrite|proxy|cxxproxy):|AH1041[01]|AH10508")
+    desk.server.allow_log(r"\[(rewrite|proxy|proxy_http|cxxproxy):|AH1041[01]|AH10508")
     got, _, arrived = get(desk, prefix + bad, port=1)
     assert (got[0].status, len(arrived)) in ((200, 1), (403, 0), (404, 0))
     if prefix == b"/only/abc":
@@ -140,8 +144,8 @@ def test_slashes_are_merged_before_the_checks_or_not_at_all(desk, weakness, targ
 
 
 @each("target", [b"/exact/.%2e/%2e%2e/%2e%2e/x", b"/exact/.%%32%65/x", b"/exact/%%32%65%%32%65/x", b"/exact/..%2f..%2fx",
-                                    b"/exact/%252e%252e/x", b"/exact/..;/x", b"/exact/..%5cx", b"/exact/..\\x", b"/exact/%c0%ae%c0%ae/x",
-                                    b"/exact/%2e%2e/private", b"/exact/.%2e/private", b"/exact/../private"])
+            b"/exact/%252e%252e/x", b"/exact/..;/x", b"/exact/..%5cx", b"/exact/..\\x", b"/exact/%c0%ae%c0%ae/x",
+            b"/exact/%2e%2e/private", b"/exact/.%2e/private", b"/exact/../private"])
 @about("CVE-2021-41773", "CVE-2021-42013")
 def test_no_dots_leave_the_mapping(desk, weakness, target):
     desk.server.allow_log(r"AH10244|\[authz_core:")
@@ -160,7 +164,7 @@ def test_paths_shorter_than_the_rule_are_safe(desk, weakness):
 
 
 @each("target", ["/sub/proxy:http://127.0.0.1:{f}/", "/sub/cxxproxy:http://127.0.0.1:{f}/", "/sub/proxy:balancer://one/",
-                                    "/sub/http://127.0.0.1:{f}/", "/empty/", "/empty//", "/empty/%3F", "/empty/@", "/empty/127.0.0.1:{f}"])
+            "/sub/http://127.0.0.1:{f}/", "/empty/", "/empty//", "/empty/%3F", "/empty/@", "/empty/127.0.0.1:{f}"])
 @about("CVE-2024-39573", "CVE-2024-38477")
 def test_only_the_configuration_makes_a_request_proxied(desk, weakness, target):
     """A substitution that begins with proxy:, and URLs without a host."""
@@ -337,7 +341,7 @@ def test_no_host_with_preserved_host(desk, weakness):
 def test_no_tunnel_without_an_upgrade_that_was_asked(desk, weakness, token):
     """The field ends here; a backend that switches all the same gets a 502 and a closed connection."""
     got, _, arrived = ask(desk, head(b"GET /a HTTP/1.1", b"Upgrade: " + token, b"HTTP2-Settings: AAMAAABkAAQAAP__",
-                                     b"Connection: Upgrade, HTTP2-Settings"))
+            b"Connection: Upgrade, HTTP2-Settings"))
     assert got[0].status == 200 and b"pgrade" not in arrived[0].head
     tunnel = threading.Event()
 

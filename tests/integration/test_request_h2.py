@@ -36,6 +36,7 @@ PASSES = {
     "plain": (fields(), b"GET /a HTTP/1.1", b""),
     "body": (*upload(), b"POST /a HTTP/1.1"),
     "body with its length": (*upload((b"content-length", b"5")), b"POST /a HTTP/1.1"),
+    "expectation": (*upload((b"expect", b"100-continue")), b"POST /a HTTP/1.1"),
     "encoded line end": (fields(path=b"/a%0d%0ab"), b"GET /a%0D%0Ab HTTP/1.1", b""),
     "raw bytes": (fields(path=b"/\xff"), b"GET /%FF HTTP/1.1", b""),
     "te trailers": (more(b"te", b"trailers"), b"GET /a HTTP/1.1", b""),

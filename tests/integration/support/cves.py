@@ -77,6 +77,8 @@ CustomLog "{root}/cookies.log" cookies
     RewriteEngine On
     RewriteRule ^/here/(.*)$ {b}/elsewhere?$1 [P]
     RewriteRule ^/path/(.*)$ {b}/to/$1 [P]
+    RewriteRule ^/ne/(.*)$ {b}/ne/$1 [P,NE]
+    RewriteRule ^/ne-query/(.*)$ {b}/ne?$1 [P,NE]
     RewriteRule ^/only/([a-z]+)$ {b}/only/$1 [P]
     RewriteRule ^/only/ - [F]
     RewriteRule ^/sub/(.*)$ $1 [L]
@@ -98,13 +100,26 @@ CustomLog "{root}/cookies.log" cookies
     H2Direct On
     {P}ProxyPass /p {b}/p
 </VirtualHost>
+<VirtualHost *:{port3}>
+    ServerName proxy.test
+    <Location />
+        SetHandler "proxy:{b}"
+    </Location>
+</VirtualHost>
+<VirtualHost *:{port4}>
+    ServerName proxy.test
+    <Location />
+        {P}ProxyPass {b}/
+    </Location>
+</VirtualHost>
 """
+FRONTS = pytest.mark.parametrize("port", [0, 1, 3, 4], ids=["ProxyPass", "RewriteRule", "SetHandler", "Location"])
 
 
 def make_desk(house):
     backend, forbidden = house.adopt(StrictBackend()), house.adopt(StrictBackend("forbidden"))
     backend.hosts |= {b"proxy.test", b"other.test"}
-    server = house.httpd(CONF, b=backend.url, dead=closed_port(), ports=3, compat=True,
+    server = house.httpd(CONF, b=backend.url, dead=closed_port(), ports=5, compat=True,
                          modules=("rewrite", "status", "deflate", "filter", "xml2enc", "http2"))
     return Desk(server, backend, forbidden)
 
