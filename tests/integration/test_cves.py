@@ -156,6 +156,31 @@ def test_no_dots_leave_the_mapping(desk, weakness, target):
         assert sent.startswith(b"/exact/") and b"/../" not in sent and b"/.%2" not in sent.replace(b"%25", b"")
 
 
+@each("target, port, expected", [
+    (b"/exact/..%2fprivate", 5, None), (b"/exact%2f..%2fprivate", 5, None), (b"/.%2fprivate", 5, None), (b"/exact/..%2f..%2f..%2fx", 5, b"/x"),
+    (b"/exact%2fa", 5, b"/exact/a"), (b"/exact/..%2fx", 6, b"/exact/..%2fx"), (b"/exact/a%2fb%2F", 6, b"/exact/a%2fb%2F"),
+    (b"/exact/%2e%2e%2fx", 6, b"/exact/..%2fx"), (b"/exact/a%3Fb%2f%20", 6, b"/exact/a%3Fb%2f%20")])
+@about("CVE-2021-41773", "CVE-2021-42013", "CVE-2024-38473")
+def test_encoded_slashes_move_nothing(desk, weakness, target, port, expected):
+    """AllowEncodedSlashes On: decoded before the checks. NoDecode: they stay encoded."""
+    desk.server.allow_log(r"AH10244|\[authz_core:")
+    got, _, arrived = get(desk, target, port=port)
+    assert [line.split(b" ")[1] for line in lines(arrived)] == ([expected] if expected else [])
+    assert got[0].status == (200 if expected else 403)
+
+
+@each("value", [b"%0d%0aX-B:%20c", b"%0a%0d%0aGET%20/smuggled%20HTTP/1.1%0d%0a", b"%0d", b"%0a", b"%01", b"%7f", b"a%00b"])
+@each("path", [b"/query?a", b"/host?a"])
+@about("CVE-2023-25690", "CVE-2021-33193")
+@pytest.mark.own
+def test_fields_of_the_configuration_split_nothing(desk, weakness, path, value):
+    """A RequestHeader line that decodes what the client sent: refused when the value is not well-formed
+    (mod_proxy sends the line ends)."""
+    desk.server.allow_log(r"\[(cxxproxy|proxy|headers|core):")
+    got, _, arrived = get(desk, path + value, port=7)
+    assert (got[0].status, len(arrived)) in ((400, 0), (403, 0), (500, 0)) or value == b"a%00b"
+
+
 @about("CVE-2021-36160")
 def test_paths_shorter_than_the_rule_are_safe(desk, weakness):
     for target in (b"/exact", b"/exact/", b"/exac", b"/exactly", b"/e", b"/"):

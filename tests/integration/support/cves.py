@@ -112,6 +112,28 @@ CustomLog "{root}/cookies.log" cookies
         {P}ProxyPass {b}/
     </Location>
 </VirtualHost>
+<VirtualHost *:{port5}>
+    ServerName proxy.test
+    AllowEncodedSlashes On
+    <Location /private>
+        Require all denied
+    </Location>
+    {P}ProxyPass / {b}/
+</VirtualHost>
+<VirtualHost *:{port6}>
+    ServerName proxy.test
+    AllowEncodedSlashes NoDecode
+    {P}ProxyPass /exact {b}/exact
+</VirtualHost>
+<VirtualHost *:{port7}>
+    ServerName proxy.test
+    RequestHeader set X-Query "expr=%{unescape:%{QUERY_STRING}}" env=want_query
+    RequestHeader set Host "expr=%{unescape:%{QUERY_STRING}}" env=want_host
+    SetEnvIf Request_URI ^/query want_query
+    SetEnvIf Request_URI ^/host want_host
+    {P}ProxyPreserveHost On
+    {P}ProxyPass / {b}/
+</VirtualHost>
 """
 FRONTS = pytest.mark.parametrize("port", [0, 1, 3, 4], ids=["ProxyPass", "RewriteRule", "SetHandler", "Location"])
 
@@ -119,7 +141,7 @@ FRONTS = pytest.mark.parametrize("port", [0, 1, 3, 4], ids=["ProxyPass", "Rewrit
 def make_desk(house):
     backend, forbidden = house.adopt(StrictBackend()), house.adopt(StrictBackend("forbidden"))
     backend.hosts |= {b"proxy.test", b"other.test"}
-    server = house.httpd(CONF, b=backend.url, dead=closed_port(), ports=5, compat=True,
+    server = house.httpd(CONF, b=backend.url, dead=closed_port(), ports=8, compat=True,
                          modules=("rewrite", "status", "deflate", "filter", "xml2enc", "http2"))
     return Desk(server, backend, forbidden)
 
