@@ -27,6 +27,8 @@ class ChildState {
   // A balancer's members, or the one member; valid as long as the child.
   exchange::Destination destination(const config::Target& target) const;
 
+  const upstream::ConnectionPool& pool_of(std::uint32_t member_id) const { return members_[member_id]->pool; }
+
   net::SystemResolver& resolver() noexcept { return resolver_; }
   net::SocketConnector& connector() noexcept { return connector_; }
   const base::SteadyClock& clock() const noexcept { return clock_; }

@@ -5,6 +5,7 @@
 #include "balancer/latency.h"
 #include "balancer/slots.h"
 #include "config/resolved_vhost.h"
+#include "httpd/child_state.h"
 #include "httpd/config_hooks.h"
 #include "httpd/guard.h"
 #include "httpd/shared_state.h"
@@ -61,6 +62,11 @@ void write_lines(request_rec* r, const config::BalancerSpec& group, const net::S
     ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Failures: %lu\n", number, place, count_of(slot->failures));
     ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Errors: %lu\n", number, place, count_of(slot->errors));
     ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Latency: %u us\n", number, place, latency_of(*slot));
+    const ChildState* const child = child_state();
+    if (child == nullptr) continue;
+    const upstream::ConnectionPool& pool = child->pool_of(group.members[i].member_id);  // of the child that answers
+    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]ChildInUse: %u\n", number, place, pool.in_use());
+    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]ChildIdle: %u\n", number, place, static_cast<unsigned>(pool.idle()));
   }
 }
 

@@ -75,6 +75,19 @@ itest-plain: all apache2-tree ## integration tests against a real httpd
 itest-asan: asan apache2-tree ## the same with ASan and UBSan
 	$(Q)$(call pytest,$(ASAN),CXXPROXY_ASAN=1)
 
+# Every kind of exchange, and reloads; valgrind makes httpd some twenty times slower, so few of each.
+VALGRIND_TESTS := tests/integration/test_soak.py tests/integration/test_graceful.py -k 'mixed or still_rests'
+valgrind: all ## mixed requests and a reload with httpd under valgrind's memcheck
+	$(Q)CXXPROXY_VALGRIND=1 CXXPROXY_SOAK=360 CXXPROXY_SO=$(abspath $(PLAIN))/mod_cxxproxy.so PYTHONDONTWRITEBYTECODE=1 \
+	  $(PYTHON) -m pytest -p no:cacheprovider -ra $(VALGRIND_TESTS)
+.PHONY: valgrind
+
+N ?= 100000
+soak: all ## N mixed requests (100000 unless said) without growth of memory, descriptors or pools
+	$(Q)CXXPROXY_SOAK=$(N) CXXPROXY_SO=$(abspath $(PLAIN))/mod_cxxproxy.so PYTHONDONTWRITEBYTECODE=1 \
+	  $(PYTHON) -m pytest -p no:cacheprovider -rA tests/integration/test_soak.py
+.PHONY: soak
+
 apache2-tree: $(O)/apache2-tree/usr/sbin/a2enmod ## Debian's apache2 package, unpacked: a2enmod, apachectl, /etc/apache2
 $(O)/apache2-tree/usr/sbin/a2enmod:
 	@mkdir -p $(O)

@@ -12,6 +12,7 @@ if PEER not in ("cxxproxy", "mod_proxy"):
 OWN = PEER == "cxxproxy"
 
 ASAN = os.environ.get("CXXPROXY_ASAN") == "1"
+VALGRIND = os.environ.get("CXXPROXY_VALGRIND") == "1"
 KEEP = os.environ.get("CXXPROXY_KEEP") == "1"
 
 SO = Path(os.environ.get("CXXPROXY_SO", REPOSITORY / "build" / "mod_cxxproxy.so")).resolve()
@@ -19,7 +20,7 @@ COMPAT_SO = Path(
     os.environ.get("CXXPROXY_COMPAT_SO", SO.parent / "mod_cxxproxy_compat.so")).resolve()
 
 # Everything waits for a condition and gives up after this many seconds; an ASan build is slower.
-PATIENCE = 30.0 if ASAN else 15.0
+PATIENCE = 60.0 if VALGRIND else 30.0 if ASAN else 15.0
 
 FAMILIES = ("cxx", "std") if OWN else ("std",)
 DEFAULT_FAMILY = FAMILIES[0]
