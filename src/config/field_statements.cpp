@@ -1,9 +1,14 @@
 #include "config/field_statements.h"
 
+#include <array>
+#include <charconv>
+#include <memory>
+#include <system_error>
 #include <utility>
 
 #include "base/ascii.h"
 #include "config/declare.h"
+#include "http/forwarded.h"
 
 namespace cxxproxy::config {
 namespace {
@@ -57,6 +62,73 @@ Problem say_cookie_flags(std::vector<SaidCookieFlags>& rules, const Statement& s
     if (!http::take_cookie_flag(rule.flags, word)) return problem(said, word, "unknown flag (" + std::string(kFlags) + ")");
   }
   rules.push_back(std::move(rule));
+  return std::nullopt;
+}
+
+Problem say_forwarded_fields(Setting<unsigned>& fields, const Statement& said, Words words) {
+  struct Named {
+    std::string_view word;
+    unsigned field;
+  };
+  constexpr std::array<Named, 6> kFields{{{"For", http::kForwardedFor},
+                                          {"Host", http::kForwardedHost},
+                                          {"Server", http::kForwardedServer},
+                                          {"Proto", http::kForwardedProto},
+                                          {"Port", http::kForwardedPort},
+                                          {"Forwarded", http::kForwardedElement}}};
+  constexpr std::string_view kAllowed = "For, Host, Server, Proto, Port or Forwarded";
+  if (words.empty()) return std::string(said.directive) + ": needs at least one of " + std::string(kAllowed) + " (ProxyAddHeaders Off adds none)";
+  unsigned set = 0;
+  for (const std::string_view word : words) {
+    unsigned field = 0;
+    for (const Named& known : kFields) {
+      if (base::iequals(known.word, word)) field = known.field;
+    }
+    if (field == 0) return problem(said, word, "unknown word (" + std::string(kAllowed) + ")");
+    set |= field;
+  }
+  fields.set(set, said.where);
+  return std::nullopt;
+}
+
+Problem say_forwarded_trust(Declarations& lists, Setting<const ForwardedTrust*>& trust, const Statement& said, Words words) {
+  if (words.empty()) return std::string(said.directive) + ": needs All, None, or addresses (192.0.2.1, 10.0.0.0/8, 2001:db8::/32)";
+  auto made = std::make_unique<ForwardedTrust>();
+  if (words.size() == 1 && base::iequals(words[0], "All")) {
+    made->kind = ForwardedTrust::Kind::Everybody;
+  } else if (words.size() == 1 && base::iequals(words[0], "None")) {
+    made->kind = ForwardedTrust::Kind::Nobody;
+  } else {
+    made->kind = ForwardedTrust::Kind::Listed;
+    for (const std::string_view word : words) {
+      const auto range = base::parse_ip_range(word);
+      if (!range) return problem(said, word, "no address or network (192.0.2.1, 10.0.0.0/8, 2001:db8::/32; all bits behind the prefix are 0), and All and None stand alone");
+      made->ranges.push_back(*range);
+    }
+  }
+  trust.set(made.get(), said.where);
+  lists.trusts.push_back(std::move(made));
+  return std::nullopt;
+}
+
+Problem say_via(Setting<Via>& via, const Statement& said, std::string_view text) {
+  constexpr std::array<std::pair<std::string_view, Via>, 4> kWords{{{"Off", Via::Off}, {"On", Via::On}, {"Full", Via::Full}, {"Block", Via::Block}}};
+  for (const auto& [word, meaning] : kWords) {
+    if (!base::iequals(word, text)) continue;
+    via.set(meaning, said.where);
+    return std::nullopt;
+  }
+  return problem(said, text, "unknown word (Off, On, Full or Block)");
+}
+
+Problem say_max_forwards(Setting<std::int64_t>& max_forwards, const Statement& said, std::string_view text) {
+  constexpr std::int64_t kMost = 2'147'483'647;
+  std::int64_t value = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || read.ec != std::errc{} || read.ptr != text.data() + text.size() || value < -1 || value > kMost) {
+    return problem(said, text, "not a number from -1 to " + std::to_string(kMost));
+  }
+  max_forwards.set(value, said.where);
   return std::nullopt;
 }
 

@@ -22,6 +22,18 @@ Problem say_cookie_rule(std::vector<SaidCookieRule>& rules, const Statement& sai
 // ProxyCookieFlags Off | [pattern] flag ...
 Problem say_cookie_flags(std::vector<SaidCookieFlags>& rules, const Statement& said, Words words);
 
+// ProxyForwardedFields For|Host|Server|Proto|Port|Forwarded ...
+Problem say_forwarded_fields(Setting<unsigned>& fields, const Statement& said, Words words);
+
+// ProxyForwardedTrust All|None|address[/bits] ...; the server keeps the list.
+Problem say_forwarded_trust(Declarations& lists, Setting<const ForwardedTrust*>& trust, const Statement& said, Words words);
+
+// ProxyVia Off|On|Full|Block
+Problem say_via(Setting<Via>& via, const Statement& said, std::string_view text);
+
+// ProxyMaxForwards number
+Problem say_max_forwards(Setting<std::int64_t>& max_forwards, const Statement& said, std::string_view text);
+
 // ProxyPassReverseMode Segment|Text
 Problem say_reverse_mode(Setting<http::Boundary>& mode, const Statement& said, std::string_view text);
 

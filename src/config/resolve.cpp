@@ -125,6 +125,8 @@ class Resolver {
     if (server.config->proxy_timeout.is_set()) vhost->proxy_timeout = server.config->proxy_timeout.value;
     vhost->bad_header = server.config->bad_header.value_or(vhost->bad_header);
     vhost->show_status = server.config->show_status.value_or(vhost->show_status);
+    vhost->via = server.config->via.value_or(vhost->via);
+    vhost->max_forwards = server.config->max_forwards.value_or(vhost->max_forwards);
     const auto layers = server.config->layers();
     for (std::size_t i = 0; i < layers.size(); ++i) {
       if (by_lists_.find(layers[i]) == by_lists_.end()) add_lists(*layers[i], std::span(layers).first(i), server.key);

@@ -38,6 +38,8 @@ struct ResolvedVhost {
   std::optional<base::Duration> proxy_timeout;   // unset: httpd's Timeout
   BadHeader bad_header = BadHeader::Refuse;
   ShowStatus show_status = ShowStatus::Off;
+  Via via = Via::Off;
+  std::int64_t max_forwards = -1;
   std::string key;                               // "main" or the vhost's address and name
 
   // The first rule that covers this path, as text equal to r->uri.

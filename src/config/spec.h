@@ -47,6 +47,9 @@ enum class BadHeader : std::uint8_t {
   StartBody,  // the body begins with it, if it has no colon
 };
 
+// What becomes of the Via field: Off leaves it alone, Block removes it from requests.
+enum class Via : std::uint8_t { Off, On, Full, Block };
+
 // What mod_status shows of the balancers.
 enum class ShowStatus : std::uint8_t { Off, On, Full };
 

@@ -28,6 +28,8 @@ std::unique_ptr<VhostConfig> merge(const VhostConfig& parent, const VhostConfig&
   result->proxy_timeout = merged(parent.proxy_timeout, child.proxy_timeout);
   result->bad_header = merged(parent.bad_header, child.bad_header);
   result->show_status = merged(parent.show_status, child.show_status);
+  result->via = merged(parent.via, child.via);
+  result->max_forwards = merged(parent.max_forwards, child.max_forwards);
   result->inherited = parent.layers();
   result->merged_own = &child.own_lists();
   return result;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "config/field_settings.h"
 #include "config/parameter_rows.h"
 #include "config/setting.h"
 #include "config/spec.h"
@@ -97,6 +98,7 @@ struct Declarations {
   std::vector<IgnoredParameter> ignored;
   std::vector<RepeatedMember> repeated;
   std::vector<ReverseLine> reverses;
+  std::vector<std::unique_ptr<ForwardedTrust>> trusts;
   std::unordered_map<std::string, DeclaredBalancer*> balancer_index;
   std::unordered_map<std::string, DeclaredMember*> plain_index;  // by member_key()
 
@@ -110,6 +112,8 @@ struct VhostConfig {
   Setting<ShowStatus> show_status;
   Setting<bool> check_names;         // main server only: may configtest ask the resolver?
   std::vector<std::string> explain;  // main server only: URLs of ProxyExplain
+  Setting<Via> via;
+  Setting<std::int64_t> max_forwards;  // below 0: requests get no Max-Forwards
   std::unique_ptr<Declarations> own = std::make_unique<Declarations>();
   std::vector<const Declarations*> inherited;  // outermost first; only after a merge
   const Declarations* merged_own = nullptr;    // the child's lists, which the child still owns

@@ -146,6 +146,10 @@ class Writer {
 
 }  // namespace
 
-apr_table_t* answer_fields(request_rec* r, const http::ResponseHead& head, const apr_table_t* earlier) { return Writer(r, head).write(earlier); }
+apr_table_t* answer_fields(request_rec* r, const http::ResponseHead& head, const apr_table_t* earlier, const char* via) {
+  apr_table_t* const table = Writer(r, head).write(earlier);
+  if (via != nullptr) apr_table_addn(table, "Via", via);
+  return table;
+}
 
 }  // namespace cxxproxy::httpd

@@ -12,6 +12,7 @@
 
 namespace cxxproxy::httpd {
 
-apr_table_t* answer_fields(request_rec* r, const http::ResponseHead& head, const apr_table_t* earlier);
+// `via` is this proxy's element of Via, or null.
+apr_table_t* answer_fields(request_rec* r, const http::ResponseHead& head, const apr_table_t* earlier, const char* via);
 
 }  // namespace cxxproxy::httpd

@@ -9,6 +9,7 @@
 
 #include "base/ascii.h"
 #include "exchange/exchange.h"
+#include "http/forwarded.h"
 #include "http/framing.h"
 #include "http/hop_by_hop.h"
 #include "http/method.h"
@@ -16,6 +17,7 @@
 #include "httpd/answer_fields.h"
 #include "httpd/exchange_log.h"
 #include "httpd/request_key.h"
+#include "httpd/via.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
@@ -46,7 +48,7 @@ http::BadHeaderRule bad_header_rule(config::BadHeader setting) noexcept {
 }  // namespace
 
 ClientSide::ClientSide(request_rec* r, const Errand& errand, const RequestSettings& settings)
-    : r_(r), errand_(errand), settings_(settings), answer_(apr_brigade_create(r->pool, r->connection->bucket_alloc)) {
+    : r_(r), errand_(errand), settings_(settings), via_(via_element(r, settings.via)), answer_(apr_brigade_create(r->pool, r->connection->bucket_alloc)) {
   const apr_array_header_t* table = apr_table_elts(r->headers_in);
   const auto* entries = reinterpret_cast<const apr_table_entry_t*>(table->elts);
   fields_.reserve(static_cast<std::size_t>(table->nelts));
@@ -129,17 +131,37 @@ ProxyErrc ClientSide::write_request_head(const config::MemberSpec& member, const
   request.fields = fields_;
   if (plan.body == BodyKind::Length) request.framing = {http::RequestBody::Length, plan.length};
   if (plan.body == BodyKind::Chunked) request.framing = {http::RequestBody::Chunked, 0};
-  request.forwarded = {.add = settings_.add_headers,
-                       .client_ip = view(r_->useragent_ip),
-                       .client_host = view(client_host),
-                       .server_name = view(r_->server->server_hostname),
-                       .proto = view(ap_http_scheme(r_))};
+  std::string port;
+  std::string element;
+  request.forwarded = who_asked(client_host, port, element);
+  request.via = view(via_);
+  request.drop_via = settings_.via == config::Via::Block;
   request.keep_alive = plan.keep_alive;
   request.expect_continue = plan.expect_continue;
   request.http10 = plan.http10;
   const http::Problem problem = http::write_request_head(request, head);
   if (problem) log_refused_request(r_, problem.detail);
   return problem.code;
+}
+
+// `port` and `element` hold the texts that are made here.
+http::ForwardedFacts ClientSide::who_asked(const char* client_host, std::string& port, std::string& element) const {
+  http::ForwardedFacts facts{.add = settings_.add_headers,
+                             .fields = settings_.forwarded_fields,
+                             .client_ip = view(r_->useragent_ip),
+                             .client_host = view(client_host),
+                             .server_name = view(r_->server->server_hostname),
+                             .proto = view(ap_http_scheme(r_)),
+                             .trust_client = settings_.trust_client};
+  if ((facts.fields & http::kForwardedPort) != 0) {
+    port = std::to_string(ap_get_server_port(r_));
+    facts.port = port;
+  }
+  if ((facts.fields & http::kForwardedElement) != 0) {
+    http::append_forwarded(element, {facts.client_ip, facts.client_host, facts.proto});
+    facts.element = element;
+  }
+  return facts;
 }
 
 BodyPart ClientSide::read_body(std::size_t at_most) {
@@ -256,7 +278,7 @@ bool ClientSide::send_interim(const http::ResponseHead& head) {
   apr_table_t* const fields = r_->headers_out;
   const int status = r_->status;
   const char* const status_line = r_->status_line;
-  r_->headers_out = answer_fields(r_, head, nullptr);
+  r_->headers_out = answer_fields(r_, head, nullptr, via_);
   apr_table_unset(r_->headers_out, "Content-Length");  // RFC 9110 8.6: never in a 1xx
   take_status(r_, head);
   ap_send_interim_response(r_, 1);
@@ -268,7 +290,7 @@ bool ClientSide::send_interim(const http::ResponseHead& head) {
 
 void ClientSide::send_head(const exchange::AnswerHead& answer) {
   take_status(r_, answer.head);
-  r_->headers_out = answer_fields(r_, answer.head, r_->headers_out);
+  r_->headers_out = answer_fields(r_, answer.head, r_->headers_out, via_);
   set_length(r_, answer);
   if (const char* type = apr_table_get(r_->headers_out, "Content-Type"); type != nullptr) {
     ap_set_content_type(r_, apr_pstrdup(r_->pool, type));

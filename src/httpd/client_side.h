@@ -16,6 +16,7 @@
 
 #include "exchange/downstream.h"
 #include "http/field.h"
+#include "http/request_head.h"
 #include "httpd/body_spool.h"
 #include "httpd/config_hooks.h"
 #include "httpd/httpd_api.h"
@@ -68,6 +69,7 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   void panic() noexcept override;
 
   void read_facts();
+  http::ForwardedFacts who_asked(const char* client_host, std::string& port, std::string& element) const;
   void send_continue();
   void read_switches();
   exchange::BodyPart body_failure(apr_status_t status);
@@ -77,6 +79,7 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   request_rec* const r_;
   const Errand& errand_;
   const RequestSettings& settings_;
+  const char* const via_;  // our element of Via, or null
   exchange::RequestFacts facts_{};
   base::ProxyErrc problem_ = base::ProxyErrc::None;
   int filter_status_ = 0;

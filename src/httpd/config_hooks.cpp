@@ -33,6 +33,13 @@ static_assert(std::is_trivially_destructible_v<MergedLocation>);
 
 constexpr config::LocationConfig kNothingSaid{};
 
+// Who connected, whatever mod_remoteip made of it.
+base::IpAddress peer_of(const request_rec* r) noexcept {
+  const apr_sockaddr_t* const peer = r->connection->client_addr;
+  if (peer == nullptr || (peer->family != APR_INET && peer->family != APR_INET6)) return {};
+  return base::ip_address_of(peer->ipaddr_ptr, peer->family == APR_INET6);
+}
+
 bool is_config_test() noexcept { return ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST; }
 
 // The first of the two passes at start is thrown away; what it warned about would be said twice.
@@ -182,6 +189,9 @@ RequestSettings request_settings(const request_rec* r) noexcept {
   settings.continue_from_backend = location.continue_from_backend.value_or(settings.continue_from_backend);
   const config::ResolvedVhost& vhost = resolved_vhost(r->server);
   settings.bad_header = vhost.bad_header;
+  settings.via = vhost.via;
+  settings.forwarded_fields = location.fields.forwarded_fields.value_or(settings.forwarded_fields);
+  if (const config::ForwardedTrust* trust = location.fields.forwarded_trust.value_or(nullptr)) settings.trust_client = trust->trusts(peer_of(r));
   settings.proxy_timeout = location.proxy_timeout.is_set() ? location.proxy_timeout.value : vhost.proxy_timeout;
   return settings;
 }

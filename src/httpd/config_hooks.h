@@ -18,6 +18,7 @@
 #include "config/resolved_vhost.h"
 #include "config/location_config.h"
 #include "config/vhost_config.h"
+#include "http/forwarded.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
@@ -44,6 +45,9 @@ struct RequestSettings {
   bool add_headers = true;
   bool continue_from_backend = true;  // Expect: 100-continue is the backend's to answer
   config::BadHeader bad_header = config::BadHeader::Refuse;
+  config::Via via = config::Via::Off;
+  unsigned forwarded_fields = http::kUsualForwarded;
+  bool trust_client = true;  // its X-Forwarded fields and Forwarded
   std::optional<base::Duration> proxy_timeout;  // of the <Location>, else the vhost's; unset: httpd's Timeout
 };
 RequestSettings request_settings(const request_rec* r) noexcept;

@@ -122,6 +122,10 @@ Problem read_words(const Line& line, config::Words words) {
       return say_cookie_rule(line.location.own_rules->cookies, line.said, http::CookieAttribute::Domain, words);
     case DirectiveId::ProxyPassReverseCookiePath:
       return say_cookie_rule(line.location.own_rules->cookies, line.said, http::CookieAttribute::Path, words);
+    case DirectiveId::ProxyForwardedFields:
+      return say_forwarded_fields(line.location.fields.forwarded_fields, line.said, words);
+    case DirectiveId::ProxyForwardedTrust:
+      return say_forwarded_trust(*line.server().own, line.location.fields.forwarded_trust, line.said, words);
     case DirectiveId::ProxyCookieFlags:
       return say_cookie_flags(line.location.own_rules->flags, line.said, words);
     case DirectiveId::BalancerMember:
@@ -166,6 +170,12 @@ Problem read_word(const Line& line, std::string_view word) {
       return say_timeout(in_server ? line.server().proxy_timeout : line.location.proxy_timeout, line.said, word);
     case DirectiveId::ProxyPassReverseMode:
       return say_reverse_mode(line.location.fields.reverse_mode, line.said, word);
+    case DirectiveId::ProxyVia:
+      if (const char* wrong = ap_check_cmd_context(line.cmd, NOT_IN_DIR_CONTEXT)) return wrong;
+      return say_via(line.server().via, line.said, word);
+    case DirectiveId::ProxyMaxForwards:
+      if (const char* wrong = ap_check_cmd_context(line.cmd, NOT_IN_DIR_CONTEXT)) return wrong;
+      return say_max_forwards(line.server().max_forwards, line.said, word);
     case DirectiveId::ProxyBadHeader:
       if (const char* wrong = ap_check_cmd_context(line.cmd, NOT_IN_DIR_CONTEXT)) return wrong;
       return say_bad_header(line.server().bad_header, line.said, word);

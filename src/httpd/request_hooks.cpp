@@ -141,7 +141,11 @@ int check_trace(request_rec* r) {
 
 int count_forwards(request_rec* r, bool& answered) {
   const char* text = apr_table_get(r->headers_in, "Max-Forwards");
-  if (text == nullptr) return kOk;
+  if (text == nullptr) {
+    const auto configured = resolved_vhost(r->server).max_forwards;
+    if (configured >= 0) apr_table_setn(r->headers_in, "Max-Forwards", apr_psprintf(r->pool, "%" APR_INT64_T_FMT, static_cast<apr_int64_t>(configured)));
+    return kOk;
+  }
   const std::string_view digits(text);
   unsigned long left = 0;
   const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), left);

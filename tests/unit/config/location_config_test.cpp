@@ -52,6 +52,16 @@ TEST_CASE("inner values win over outer ones, unset ones let the outer through") 
       if (inner_value >= 0) inner.config.continue_from_backend.set(inner_value == 1, {"i", 6});
       if (outer_value >= 0) outer.config.proxy_timeout.set(base::Duration(outer_value + 10), {"o", 7});
       if (inner_value >= 0) inner.config.proxy_timeout.set(base::Duration(inner_value + 20), {"i", 8});
+      const ForwardedTrust outer_trust;
+      const ForwardedTrust inner_trust;
+      if (outer_value >= 0) outer.config.fields.forwarded_trust.set(&outer_trust, {"o", 9});
+      if (inner_value >= 0) inner.config.fields.forwarded_trust.set(&inner_trust, {"i", 10});
+      if (outer_value >= 0) outer.config.fields.forwarded_fields.set(http::kForwardedFor, {"o", 11});
+      if (inner_value >= 0) inner.config.fields.forwarded_fields.set(http::kForwardedPort, {"i", 12});
+      if (outer_value >= 0) outer.config.fields.reverse_mode.set(outer_value == 1 ? http::Boundary::Text : http::Boundary::Segment, {"o", 13});
+      if (inner_value >= 0) inner.config.fields.reverse_mode.set(inner_value == 1 ? http::Boundary::Text : http::Boundary::Segment, {"i", 14});
+      if (outer_value >= 0) outer.config.fields.error_override.set(outer_value == 1, {"o", 15});
+      if (inner_value >= 0) inner.config.fields.error_override.set(inner_value == 1, {"i", 16});
       AnswerChain joined;
       const LocationConfig result = merge(outer.config, inner.config, joined);
       const int expected = inner_value >= 0 ? inner_value : outer_value;
@@ -65,6 +75,10 @@ TEST_CASE("inner values win over outer ones, unset ones let the outer through") 
       CHECK(result.proxy_timeout.is_set() == (time >= 0));
       CHECK(result.proxy_timeout.value_or(base::Duration(-1)) == base::Duration(time));
       if (inner_value >= 0) CHECK(result.preserve_host.where.line == 2);
+      CHECK(result.fields.forwarded_trust.value_or(nullptr) == (inner_value >= 0 ? &inner_trust : outer_value >= 0 ? &outer_trust : nullptr));
+      CHECK(result.fields.forwarded_fields.value_or(0) == (inner_value >= 0 ? http::kForwardedPort : outer_value >= 0 ? http::kForwardedFor : 0u));
+      CHECK((result.fields.reverse_mode.value_or(http::Boundary::Segment) == http::Boundary::Text) == (expected == 1));
+      CHECK(result.fields.overrides(404) == (expected == 1));
     }
   }
 }

@@ -1,0 +1,84 @@
+#include "config/field_statements.h"
+
+#include <catch2/catch.hpp>
+#include <string>
+
+#include "config/resolve.h"
+#include "said.h"
+
+using namespace cxxproxy;
+using namespace cxxproxy::config;
+
+TEST_CASE("which forwarding fields are sent", "[field_statements]") {
+  Setting<unsigned> fields;
+  const auto say_line = [&](const std::string& line) {
+    const Said said(line);
+    return say_forwarded_fields(fields, said.statement(), said.words()).value_or("");
+  };
+  CHECK(say_line("ProxyForwardedFields for HOST Port") == "");
+  CHECK(fields.value_or(0) == (http::kForwardedFor | http::kForwardedHost | http::kForwardedPort));
+  CHECK(say_line("ProxyForwardedFields Forwarded Proto Server") == "");
+  CHECK(fields.value_or(0) == (http::kForwardedElement | http::kForwardedProto | http::kForwardedServer));
+  CHECK_THAT(say_line("ProxyForwardedFields"), Catch::Contains("needs at least one of For, Host"));
+  CHECK_THAT(say_line("ProxyForwardedFields For By"), Catch::Contains("By: unknown word (For, Host"));
+}
+
+TEST_CASE("whose forwarding fields count", "[field_statements]") {
+  Declarations lists;
+  Setting<const ForwardedTrust*> trust;
+  const auto say_line = [&](const std::string& line) {
+    const Said said(line);
+    return say_forwarded_trust(lists, trust, said.statement(), said.words()).value_or("");
+  };
+  const auto trusts = [&](const char* address) { return trust.value_or(nullptr)->trusts(*base::parse_ip_address(address)); };
+  CHECK(say_line("ProxyForwardedTrust all") == "");
+  CHECK(trusts("192.0.2.1"));
+  CHECK(say_line("ProxyForwardedTrust None") == "");
+  CHECK_FALSE(trusts("192.0.2.1"));
+  CHECK(say_line("ProxyForwardedTrust 10.0.0.0/8 192.0.2.7 2001:db8::/32") == "");
+  CHECK(trusts("10.1.2.3"));
+  CHECK(trusts("::ffff:10.1.2.3"));
+  CHECK(trusts("192.0.2.7"));
+  CHECK(trusts("2001:db8::1"));
+  CHECK_FALSE(trusts("192.0.2.8"));
+  CHECK_FALSE(trusts("::1"));
+  for (const char* wrong : {"", " All None", " None 10.0.0.0/8", " 10.0.0.1/8", " proxy.example.com", " 10.0.0.0/33"}) {
+    CAPTURE(wrong);
+    CHECK(say_line(std::string("ProxyForwardedTrust") + wrong) != "");
+  }
+  CHECK(lists.trusts.size() == 3);
+}
+
+TEST_CASE("Via and Max-Forwards", "[field_statements]") {
+  const Said said("X");
+  Setting<Via> via;
+  CHECK(say_via(via, said.statement(), "full") == std::nullopt);
+  CHECK(via.value_or(Via::Off) == Via::Full);
+  CHECK(say_via(via, said.statement(), "Yes").value_or("") == "X: Yes: unknown word (Off, On, Full or Block)");
+  Setting<std::int64_t> forwards;
+  CHECK(say_max_forwards(forwards, said.statement(), "-1") == std::nullopt);
+  CHECK(forwards.value_or(5) == -1);
+  CHECK(say_max_forwards(forwards, said.statement(), "2147483647") == std::nullopt);
+  for (const char* wrong : {"", "-2", "2147483648", "abc", "5x", "+5", " 5", "99999999999999999999"}) {
+    CAPTURE(wrong);
+    CHECK_THAT(say_max_forwards(forwards, said.statement(), wrong).value_or(""), Catch::Contains("not a number from -1 to 2147483647"));
+  }
+}
+
+TEST_CASE("settings of a server are merged into its virtual hosts", "[field_statements]") {
+  VhostConfig main;
+  VhostConfig inherits;
+  VhostConfig says;
+  main.via.set(Via::Full, {});
+  main.max_forwards.set(7, {});
+  says.via.set(Via::Off, {});
+  says.max_forwards.set(-1, {});
+  const auto first = merge(main, inherits);
+  const auto second = merge(main, says);
+  const std::vector<ServerView> views = {{&main, "main"}, {first.get(), "a"}, {second.get(), "b"}};
+  const Resolution resolution = resolve(views);
+  CHECK(resolution.vhosts[1]->via == Via::Full);
+  CHECK(resolution.vhosts[1]->max_forwards == 7);
+  CHECK(resolution.vhosts[2]->via == Via::Off);
+  CHECK(resolution.vhosts[2]->max_forwards == -1);
+}
