@@ -4,6 +4,7 @@ Nothing here measures time: the backend may send an event only after the client 
 """
 import os
 import select
+import ssl
 import subprocess
 import threading
 import zlib
@@ -54,6 +55,10 @@ class Source:
             kind, framing, size = connection.read_request().target.split("/")[1:4]
             if kind == "events":
                 self._events(connection, framing)
+            elif kind == "cut":
+                connection.send(head("text/plain", "chunked", 0) + framed("chunked", b"abc"))
+                assert self.go.acquire(timeout=settings.PATIENCE)
+                return
             else:
                 self._bulk(connection, framing, int(size))
             if framing == "close":
@@ -165,3 +170,21 @@ def test_a_bulk_body_is_not_chopped(source, framing, size):
         sizes = list(chunk_sizes(client))
     assert sum(sizes) == BULK
     assert len(sizes) < BULK // 4096
+
+
+@pytest.mark.own
+@pytest.mark.parametrize("tls", [False, True], ids=["clear", "tls"])
+def test_an_http_1_0_client_cannot_take_a_cut_for_the_end(source, tls):
+    """It has neither a length nor chunks: a reset, and no close_notify (mod_proxy: an orderly end)."""
+    server = source.server
+    server.allow_log()
+    with Client(server.tls_port, server_name="proxy.test") if tls else Client(server.port) as client:
+        response = client.send(b"GET /cut/close/0 HTTP/1.0\r\nHost: proxy.test\r\n\r\n").read_head()
+        pieces = client.body_pieces(response)
+        got = b""
+        while len(got) < 3:
+            got += next(pieces)
+        source.go.release()
+        assert got == b"abc"
+        with pytest.raises((ConnectionResetError, ssl.SSLEOFError)):
+            next(pieces)
