@@ -158,6 +158,7 @@ def chunk_sizes(client):
     client.reader.exactly(2)
 
 
+@pytest.mark.own
 @pytest.mark.parametrize("size", [1 << 10, 1 << 16])
 @pytest.mark.parametrize("framing", ["chunked", "close"])
 def test_a_bulk_body_is_not_chopped(source, framing, size):
@@ -186,5 +187,7 @@ def test_an_http_1_0_client_cannot_take_a_cut_for_the_end(source, tls):
             got += next(pieces)
         source.go.release()
         assert got == b"abc"
+        if tls:  # Python takes an end without close_notify for an orderly one unless told otherwise
+            client.sock.suppress_ragged_eofs = False
         with pytest.raises((ConnectionResetError, ssl.SSLEOFError)):
             next(pieces)
