@@ -20,11 +20,6 @@ bool starts_with_url(std::string_view url, std::string_view prefix) noexcept {
   return base::istarts_with(url, prefix.substr(0, host_end)) && url.substr(0, prefix.size()).substr(host_end) == prefix.substr(host_end);
 }
 
-bool section_matches(const config::ProxySection& section, const char* url) noexcept {
-  if (section.wildcard) return apr_fnmatch(section.pattern.c_str(), url, 0) == APR_SUCCESS;
-  return starts_with_url(url, section.pattern);
-}
-
 // Restores what a section changes in cmd_parms while its inside is read.
 class SectionScope {
  public:
@@ -66,6 +61,11 @@ ap_conf_vector_t* merge_matching(request_rec* r, ap_conf_vector_t* merged, const
 
 }  // namespace
 
+bool section_matches(const config::ProxySection& section, const char* url) noexcept {
+  if (section.wildcard) return apr_fnmatch(section.pattern.c_str(), url, 0) == APR_SUCCESS;
+  return starts_with_url(url, section.pattern);
+}
+
 const char* open_proxy_section(cmd_parms* cmd, const char* arguments) {
   if (const char* wrong = ap_check_cmd_context(cmd, NOT_IN_DIR_CONTEXT)) return wrong;
   const char* end = ap_strrchr_c(arguments, '>');
@@ -85,8 +85,10 @@ const char* open_proxy_section(cmd_parms* cmd, const char* arguments) {
   ap_conf_vector_t* directives = ap_create_per_dir_config(cmd->pool);
   auto* ours = static_cast<config::LocationConfig*>(ap_set_config_vectors(cmd->server, directives, pattern, &cxxproxy_module, cmd->pool));
   ours->section_url = pattern;
-  if (const char* wrong = ap_walk_config(cmd->directive->first_child, cmd, directives)) return wrong;
-  if (says_something_to_requests(cmd->directive->first_child)) {
+  // The walk leaves cmd->directive at the last line inside.
+  ap_directive_t* const inside_first = cmd->directive->first_child;
+  if (const char* wrong = ap_walk_config(inside_first, cmd, directives)) return wrong;
+  if (says_something_to_requests(inside_first)) {
     server.own->sections.push_back({pattern, config::is_wildcard(pattern), directives, said.where});
   }
   return nullptr;

@@ -9,12 +9,16 @@
 
 #include <string_view>
 
+#include "config/vhost_config.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
 
 // Handler of <Proxy …> and <CxxProxy …>; `arguments` is the text behind the name, with its '>'.
 const char* open_proxy_section(cmd_parms* cmd, const char* arguments);
+
+// Is this section for this backend URL?
+bool section_matches(const config::ProxySection& section, const char* url) noexcept;
 
 // Merges every matching section into r->per_dir_config. `backend_url` has no "proxy:" in front.
 int walk_proxy_sections(request_rec* r, std::string_view backend_url) noexcept;

@@ -277,3 +277,30 @@ def test_set_handler_proxies(make, abc, family):
 </Location>
 """, family=family, a=abc[0].url)
     assert served_by(server, "/h")[0] == "a"
+
+
+def test_a_proxy_section_decides_about_access(make, abc, family):
+    """Sections are matched with the backend URL; their directives count, whatever comes last inside."""
+    server = make.httpd("""
+<{P}Proxy {a}/closed>
+    Require all denied
+</{P}Proxy>
+<{P}Proxy {a}/field*>
+    Header set X-Section wildcard
+    {P}ProxyAddHeaders Off
+</{P}Proxy>
+<{P}Proxy {b}>
+    Require all denied
+</{P}Proxy>
+<VirtualHost *:{port}>
+    <{P}Proxy {b}/open>
+        Require all granted
+    </{P}Proxy>
+    {P}ProxyPass /a {a}
+    {P}ProxyPass /b {b}
+</VirtualHost>
+""", family=family, a=abc[0].url, b=abc[1].url)
+    server.allow_log("AH01630")
+    assert [fetch(server.port, path).status for path in ("/a/x", "/a/closed/x", "/b/x", "/b/open/x")] == [200, 403, 403, 200]
+    assert "X-Section" not in fetch(server.port, "/a/x").fields
+    assert fetch(server.port, "/a/field/x").fields.get("X-Section") == "wildcard"
