@@ -20,6 +20,7 @@
 // lifetimes: docs/ARCHITECTURE.md.
 #include "httpd/config_hooks.h"
 #include "httpd/directives.h"
+#include "httpd/dump.h"
 #include "httpd/request_hooks.h"
 #include "httpd/shared_state.h"
 #include "httpd/status_page.h"
@@ -33,6 +34,7 @@ void register_hooks(apr_pool_t*) {
   namespace hooks = cxxproxy::httpd;
   ap_hook_pre_config(hooks::pre_config, nullptr, nullptr, APR_HOOK_MIDDLE);
   ap_hook_check_config(hooks::check_configuration, nullptr, nullptr, APR_HOOK_MIDDLE);
+  ap_hook_test_config(hooks::test_config, nullptr, nullptr, APR_HOOK_MIDDLE);
   ap_hook_post_config(hooks::log_warnings, nullptr, nullptr, APR_HOOK_MIDDLE);
   ap_hook_post_config(hooks::make_shared_state, nullptr, nullptr, APR_HOOK_MIDDLE);
   ap_hook_child_init(hooks::child_init, nullptr, nullptr, APR_HOOK_MIDDLE);

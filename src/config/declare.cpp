@@ -157,9 +157,9 @@ Problem apply_parameters(const Statement& said, ParameterSet& into, Place place,
     if (!value) return problem(said, word, value.error());
     // One setting behind two names, so that the later word wins.
     if (row->id == ParameterId::DisableReuse) {
-      into.set(ParameterId::EnableReuse, 1 - *value, said.where);
+      into.set(ParameterId::EnableReuse, 1 - *value, said.where, *value != 0 ? "Off" : "On");
     } else {
-      into.set(row->id, *value, said.where);
+      into.set(row->id, *value, said.where, word.substr(equals + 1));
     }
   }
   return std::nullopt;

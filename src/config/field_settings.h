@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/ip_address.h"
@@ -23,6 +24,7 @@ struct ForwardedTrust {
   enum class Kind : std::uint8_t { Everybody, Nobody, Listed };
   Kind kind = Kind::Everybody;
   std::vector<base::IpRange> ranges;
+  std::string text;  // as it was typed, for dumps
 
   // `peer` is who connected to httpd, whatever mod_remoteip made of it.
   bool trusts(const base::IpAddress& peer) const noexcept;

@@ -94,6 +94,7 @@ Problem say_forwarded_fields(Setting<unsigned>& fields, const Statement& said, W
 Problem say_forwarded_trust(Declarations& lists, Setting<const ForwardedTrust*>& trust, const Statement& said, Words words) {
   if (words.empty()) return std::string(said.directive) + ": needs All, None, or addresses (192.0.2.1, 10.0.0.0/8, 2001:db8::/32)";
   auto made = std::make_unique<ForwardedTrust>();
+  for (const std::string_view word : words) made->text.append(made->text.empty() ? "" : " ").append(word);
   if (words.size() == 1 && base::iequals(words[0], "All")) {
     made->kind = ForwardedTrust::Kind::Everybody;
   } else if (words.size() == 1 && base::iequals(words[0], "None")) {

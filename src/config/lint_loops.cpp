@@ -30,7 +30,8 @@ bool has_pattern_name(const ServerFacts& facts) {
 const ServerFacts* server_for(const WholeFacts& facts, const ServerFacts& from, const http::Url& url) {
   const ServerFacts* first = nullptr;
   bool several = false;
-  for (std::size_t i = 1; i < facts.servers.size(); ++i) {
+  // Virtual hosts are listed last one first; without a matching name the first one of the file answers.
+  for (std::size_t i = facts.servers.size() - 1; i >= 1; --i) {
     const ServerFacts& other = facts.servers[i];
     if (!any_reaches(other.addresses, url)) continue;
     several = several || first != nullptr;

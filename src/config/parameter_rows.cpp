@@ -206,19 +206,27 @@ std::optional<std::int64_t> ParameterSet::value(ParameterId id) const noexcept {
   return setting != nullptr ? setting->value : std::nullopt;
 }
 
-void ParameterSet::set(ParameterId id, std::int64_t value, SourceLine where) {
+std::string_view ParameterSet::text(ParameterId id) const noexcept {
+  for (const auto& entry : entries_) {
+    if (entry.id == id) return entry.text;
+  }
+  return {};
+}
+
+void ParameterSet::set(ParameterId id, std::int64_t value, SourceLine where, std::string_view text) {
   for (auto& entry : entries_) {
     if (entry.id != id) continue;
     // Status letters add up; every other value replaces the earlier one.
     const bool adds_up = id == ParameterId::Status && entry.setting.is_set();
     entry.setting.set(adds_up ? combine_status(*entry.setting.value, value) : value, where);
+    entry.text = text;
     return;
   }
-  entries_.push_back({id, {value, where}});
+  entries_.push_back({id, {value, where}, std::string(text)});
 }
 
 void ParameterSet::merge_over(const ParameterSet& later) {
-  for (const auto& entry : later.entries_) set(entry.id, *entry.setting.value, entry.setting.where);
+  for (const auto& entry : later.entries_) set(entry.id, *entry.setting.value, entry.setting.where, entry.text);
 }
 
 }  // namespace cxxproxy::config

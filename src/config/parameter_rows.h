@@ -78,7 +78,8 @@ class ParameterSet {
  public:
   const Setting<std::int64_t>* find(ParameterId id) const noexcept;
   std::optional<std::int64_t> value(ParameterId id) const noexcept;
-  void set(ParameterId id, std::int64_t value, SourceLine where);
+  std::string_view text(ParameterId id) const noexcept;  // the value as it was typed, for dumps
+  void set(ParameterId id, std::int64_t value, SourceLine where, std::string_view text = {});
   void merge_over(const ParameterSet& later);
   bool empty() const noexcept { return entries_.empty(); }
 
@@ -86,6 +87,7 @@ class ParameterSet {
   struct Entry {
     ParameterId id;
     Setting<std::int64_t> setting;
+    std::string text;
   };
   std::vector<Entry> entries_;
 };

@@ -172,6 +172,13 @@ class Httpd:
                               check=False)
         return done.returncode, done.stdout
 
+    def dump(self, *more):
+        """What configtest with these further arguments prints on stdout."""
+        done = subprocess.run(self._command("-t", *more), env=environment(self.root / "asan"), text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     # --- life ------------------------------------------------------------------------------------
 
     def start(self):
