@@ -54,7 +54,7 @@ void check_request_line(std::string_view line, const http::RequestHead& head) {
 void check_fields(const http::Fields fields, const http::RequestHead& head) {
   require(!fields.empty() && fields.front().name == "Host" && fields.front().value == head.host);
   require(http::count_fields(fields, "Host") == 1);
-  require(http::count_fields(fields, "Connection") == 1);
+  require(http::count_fields(fields, "Connection") == (head.http10 && head.upgrade.empty() ? 0u : 1u));
   require(http::count_fields(fields, "Upgrade") == (head.upgrade.empty() ? 0u : 1u));
   require(http::count_fields(fields, "Expect") <= (head.expect_continue ? 1u : 0u));
   require(http::count_fields(fields, "TE") + http::count_fields(fields, "Trailer") +
