@@ -1,5 +1,6 @@
 #include "config/field_statements.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <memory>
@@ -109,6 +110,31 @@ Problem say_forwarded_trust(Declarations& lists, Setting<const ForwardedTrust*>&
   }
   trust.set(made.get(), said.where);
   lists.trusts.push_back(std::move(made));
+  return std::nullopt;
+}
+
+Problem say_error_override(FieldSettings& fields, const Statement& said, Words words) {
+  if (words.empty()) return std::string(said.directive) + ": needs Off, or On and perhaps codes (On 404 500)";
+  const bool on = base::iequals(words[0], "On");
+  if (on || base::iequals(words[0], "Off")) {
+    fields.error_override.set(on, said.where);
+    words = words.subspan(1);
+  } else if (!fields.error_override.is_set()) {
+    return problem(said, words[0], "unknown word (Off or On)");
+  }
+  for (std::string_view word : words) {
+    if (!fields.error_override.value_or(false)) return problem(said, word, "codes stand behind On only");
+    while (!word.empty()) {
+      const std::string_view text = word.substr(0, word.find(','));
+      word.remove_prefix(std::min(word.size(), text.size() + 1));
+      int code = 0;
+      const auto read = std::from_chars(text.data(), text.data() + text.size(), code);
+      if (text.size() != 3 || read.ec != std::errc{} || read.ptr != text.data() + 3 || code < ErrorCodes::kFirst || code > ErrorCodes::kLast) {
+        return problem(said, text, "not a status from 400 to 599");
+      }
+      fields.error_codes.add(code);
+    }
+  }
   return std::nullopt;
 }
 

@@ -28,6 +28,9 @@ Problem say_forwarded_fields(Setting<unsigned>& fields, const Statement& said, W
 // ProxyForwardedTrust All|None|address[/bits] ...; the server keeps the list.
 Problem say_forwarded_trust(Declarations& lists, Setting<const ForwardedTrust*>& trust, const Statement& said, Words words);
 
+// ProxyErrorOverride Off|On [code ...]; codes may also be joined by commas.
+Problem say_error_override(FieldSettings& fields, const Statement& said, Words words);
+
 // ProxyVia Off|On|Full|Block
 Problem say_via(Setting<Via>& via, const Statement& said, std::string_view text);
 

@@ -93,6 +93,9 @@ class Downstream {
 
   virtual bool send_interim(const http::ResponseHead& head) = 0;
   virtual void send_head(const AnswerHead& answer) = 0;
+  // Asked right after send_head(): the client gets another answer in place of this one (ProxyErrorOverride), so its
+  // body is dropped and nothing of it is passed.
+  virtual bool replaces_answer() const { return false; }
   virtual std::span<char> lend_buffer(std::size_t want) = 0;
   virtual void send_lent(std::size_t offset, std::size_t size) = 0;
   virtual void send_borrowed(std::string_view bytes) = 0;

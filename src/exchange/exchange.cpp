@@ -29,7 +29,7 @@ Exchange::Exchange(const Destination& destination, Downstream& downstream, const
 
 Step Exchange::step() {
   for (;;) {
-    if (total_deadline_ != base::Instant::max() && state_ != State::Done && services_.clock.now() >= total_deadline_) {
+    if (total_deadline_ != base::Instant::max() && state_ < State::Discarding && services_.clock.now() >= total_deadline_) {
       limit_ = total_deadline_ - started_;
       (void)attempt_failed(ProxyErrc::TotalTimeout, in_head_ ? Phase::Head : Phase::Body);
       continue;
@@ -42,6 +42,7 @@ Step Exchange::step() {
       case State::Slot: flow = take_slot(needs); break;
       case State::Connecting: flow = connect(needs); break;
       case State::Running: flow = run(needs); break;
+      case State::Discarding: flow = discard(needs); break;
       case State::Done: return {.done = true};
     }
     if (flow == Flow::Progress) continue;

@@ -40,6 +40,11 @@ inline constexpr base::Duration kContinueWait = std::chrono::seconds(1);
 // cost one write to the client, and one that dies in between can still be replaced by another.
 inline constexpr base::Duration kHeadHold = std::chrono::milliseconds(10);
 
+// The body of an answer that is replaced is read to its end if it is short and comes at once: the connection is
+// kept then. A longer or slower one would cost more than a new connection.
+inline constexpr std::size_t kDiscardedBody = 64 * 1024;
+inline constexpr base::Duration kDiscardWait = std::chrono::milliseconds(100);
+
 // Where the request goes: one member, or the members of a balancer in its order.
 struct Destination {
   balancer::Balancer* balancer = nullptr;  // null: exactly one member
@@ -83,7 +88,7 @@ class Exchange {
   bool body_complete() const noexcept { return body_complete_; }
 
  private:
-  enum class State : std::uint8_t { Prefetch, Pick, Slot, Connecting, Running, Done };
+  enum class State : std::uint8_t { Prefetch, Pick, Slot, Connecting, Running, Discarding, Done };
   enum class Flow : std::uint8_t { Progress, Waiting };
 
   Flow prefetch(unsigned& needs);
@@ -105,6 +110,9 @@ class Exchange {
   Flow on_head();
   Flow on_stream_end(const upstream::IoResult& result);
   Flow complete();
+  Flow start_discarding();
+  Flow discard(unsigned& needs);
+  Flow end_discarding(bool clean);
   bool pass(bool flush);
 
   void queue_frame(std::span<const upstream::ConstBuffer> parts, std::size_t bytes);
@@ -179,6 +187,7 @@ class Exchange {
   bool answer_started_ = false;
   bool head_held_ = false;  // the head is ready for the client, but nothing was passed yet
   base::Instant held_until_{};
+  std::size_t discarded_ = 0;
   unsigned interims_ = 0;
   bool unflushed_ = false;  // something was passed to the client that it may not have seen yet
 };

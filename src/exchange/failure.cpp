@@ -45,6 +45,7 @@ Exchange::Flow Exchange::deadline_passed() {
       if (++address_index_ < addresses_->size()) return start_connect();
       return attempt_failed(ProxyErrc::ConnectTimeout, Phase::Connect, ETIMEDOUT);
     case State::Running: break;
+    case State::Discarding: return end_discarding(false);
     case State::Pick:
     case State::Done: return Flow::Progress;
   }

@@ -88,6 +88,7 @@ Exchange::Flow Exchange::on_head() {
                          .body_follows = codec_->body_follows(),
                          .length = codec_->content_length(),
                          .request_taken = body_complete_});
+  if (downstream_.replaces_answer()) return start_discarding();
   head_held_ = true;
   held_until_ = services_.clock.now() + kHeadHold;
   return digest_body({buffer_.get() + begin_, end_ - begin_}, false);
@@ -167,6 +168,47 @@ Exchange::Flow Exchange::on_stream_end(const IoResult& result) {
   const codec::Event event = codec_->end_of_stream(begin_ < end_);
   if (event.kind == codec::Event::Kind::End) return complete();
   return attempt_failed(codec_->error(), phase, 0, codec_->detail());
+}
+
+Exchange::Flow Exchange::start_discarding() {
+  state_ = State::Discarding;
+  discarded_ = 0;
+  arm(kDiscardWait);
+  return sending_ ? end_discarding(false) : Flow::Progress;
+}
+
+Exchange::Flow Exchange::discard(unsigned& needs) {
+  for (;;) {
+    const codec::Event event = codec_->next({buffer_.get() + begin_, end_ - begin_});
+    begin_ += event.consumed;
+    if (event.kind == codec::Event::Kind::End) return end_discarding(begin_ == end_);
+    if (event.kind == codec::Event::Kind::Failed) return end_discarding(false);
+    if (event.kind == codec::Event::Kind::NeedMore) break;
+  }
+  discarded_ += end_;
+  begin_ = end_ = 0;
+  if (discarded_ > kDiscardedBody) return end_discarding(false);
+  const IoResult result = lease_.stream()->read({buffer_.get(), capacity_}, Wait::No);
+  if (result.status == IoStatus::WouldBlock) {
+    needs |= kUpstreamReadable;
+    return Flow::Waiting;
+  }
+  if (result.status != IoStatus::Ok) return end_discarding(false);
+  flight_.received(result.bytes);
+  end_ = result.bytes;
+  return Flow::Progress;
+}
+
+// Nothing was passed to the client: the answer that it gets is not this one.
+Exchange::Flow Exchange::end_discarding(bool clean) {
+  if (clean && codec_->reusable() && plan_.keep_alive && !sending_ && !send_broken_) {
+    lease_.keep(services_.clock.now());
+  } else {
+    lease_.discard();
+  }
+  flight_.end();
+  state_ = State::Done;
+  return Flow::Progress;
 }
 
 Exchange::Flow Exchange::complete() {

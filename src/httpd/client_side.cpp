@@ -48,7 +48,7 @@ http::BadHeaderRule bad_header_rule(config::BadHeader setting) noexcept {
 }  // namespace
 
 ClientSide::ClientSide(request_rec* r, const Errand& errand, const RequestSettings& settings)
-    : r_(r), errand_(errand), settings_(settings), via_(via_element(r, settings.via)), answer_(apr_brigade_create(r->pool, r->connection->bucket_alloc)) {
+    : r_(r), errand_(errand), settings_(settings), via_(via_element(r, settings.via)), original_status_(r->status), original_status_line_(r->status_line), answer_(apr_brigade_create(r->pool, r->connection->bucket_alloc)) {
   const apr_array_header_t* table = apr_table_elts(r->headers_in);
   const auto* entries = reinterpret_cast<const apr_table_entry_t*>(table->elts);
   fields_.reserve(static_cast<std::size_t>(table->nelts));
@@ -288,6 +288,29 @@ bool ClientSide::send_interim(const http::ResponseHead& head) {
   return !r_->connection->aborted;
 }
 
+namespace {
+
+int add_to(void* table, const char* name, const char* value) {
+  apr_table_addn(static_cast<apr_table_t*>(table), name, value);
+  return 1;
+}
+
+}  // namespace
+
+// As mod_proxy leaves it to httpd: the fields of the answer in headers_out, which an own page does not use, and what
+// asks for a password in err_headers_out, which it does.
+void ClientSide::replace_answer() {
+  replaced_status_ = r_->status;
+  if (r_->status == HTTP_UNAUTHORIZED) {
+    apr_table_unset(r_->err_headers_out, "WWW-Authenticate");
+    apr_table_do(add_to, r_->err_headers_out, r_->headers_out, "WWW-Authenticate", nullptr);
+  }
+  apr_table_setn(r_->notes, "proxy-error-override", "1");
+  // HTTP_OK lets httpd look for the ErrorDocument. Where this request is one, the status of the first error tells
+  // it that its own page must do: the document would be asked for again and again otherwise.
+  r_->status = settings_.fields->overrides(original_status_) ? original_status_ : HTTP_OK;
+}
+
 void ClientSide::send_head(const exchange::AnswerHead& answer) {
   take_status(r_, answer.head);
   r_->headers_out = answer_fields(r_, answer.head, r_->headers_out, via_);
@@ -296,6 +319,15 @@ void ClientSide::send_head(const exchange::AnswerHead& answer) {
     ap_set_content_type(r_, apr_pstrdup(r_->pool, type));
   }
   if (!answer.request_taken) r_->connection->keepalive = AP_CONN_CLOSE;
+  if (settings_.fields->overrides(r_->status)) {
+    replace_answer();
+    return;
+  }
+  // The page for an error comes from a backend as well, and went well: the error is still what the client is told.
+  if (settings_.fields->overrides(original_status_) && !r_->header_only && r_->status != HTTP_NO_CONTENT && r_->status != HTTP_NOT_MODIFIED) {
+    r_->status = original_status_;
+    r_->status_line = original_status_line_;
+  }
   streams_ = answer.body_follows && !answer.length;
   if (r_->header_only && r_->proto_num >= HTTP_VERSION(1, 1) && http::fields_list(answer.head.fields, "Transfer-Encoding", "chunked")) {
     apr_table_setn(r_->headers_out, "Transfer-Encoding", "chunked");  // what a GET would have got

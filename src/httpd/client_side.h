@@ -43,6 +43,8 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   bool prepare_body();
 
   int filter_status() const noexcept { return filter_status_; }
+  // The status of a backend's answer in whose place httpd is to answer (ProxyErrorOverride), or 0.
+  int replaced_status() const noexcept { return replaced_status_; }
   bool may_poll_client() const noexcept { return r_->connection->master == nullptr; }
 
   const exchange::RequestFacts& facts() const override { return facts_; }
@@ -50,6 +52,7 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   exchange::BodyPart read_body(std::size_t at_most) override;
   bool send_interim(const http::ResponseHead& head) override;
   void send_head(const exchange::AnswerHead& answer) override;
+  bool replaces_answer() const override { return replaced_status_ != 0; }
   std::span<char> lend_buffer(std::size_t want) override;
   void send_lent(std::size_t offset, std::size_t size) override;
   void send_borrowed(std::string_view bytes) override;
@@ -70,6 +73,7 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
 
   void read_facts();
   http::ForwardedFacts who_asked(const char* client_host, std::string& port, std::string& element) const;
+  void replace_answer();
   void send_continue();
   void read_switches();
   exchange::BodyPart body_failure(apr_status_t status);
@@ -83,6 +87,10 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   exchange::RequestFacts facts_{};
   base::ProxyErrc problem_ = base::ProxyErrc::None;
   int filter_status_ = 0;
+  int replaced_status_ = 0;
+  // What httpd answers already, where this request is the page for it (ErrorDocument).
+  const int original_status_;
+  const char* const original_status_line_;
   const config::MemberSpec* member_ = nullptr;
 
   std::vector<http::FieldView> fields_;  // of the client, read once

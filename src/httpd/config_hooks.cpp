@@ -190,6 +190,7 @@ RequestSettings request_settings(const request_rec* r) noexcept {
   const config::ResolvedVhost& vhost = resolved_vhost(r->server);
   settings.bad_header = vhost.bad_header;
   settings.via = vhost.via;
+  settings.fields = &location.fields;
   settings.forwarded_fields = location.fields.forwarded_fields.value_or(settings.forwarded_fields);
   if (const config::ForwardedTrust* trust = location.fields.forwarded_trust.value_or(nullptr)) settings.trust_client = trust->trusts(peer_of(r));
   settings.proxy_timeout = location.proxy_timeout.is_set() ? location.proxy_timeout.value : vhost.proxy_timeout;

@@ -47,6 +47,7 @@ struct RequestSettings {
   config::BadHeader bad_header = config::BadHeader::Refuse;
   config::Via via = config::Via::Off;
   unsigned forwarded_fields = http::kUsualForwarded;
+  const config::FieldSettings* fields = nullptr;  // of the request's scopes; never null
   bool trust_client = true;  // its X-Forwarded fields and Forwarded
   std::optional<base::Duration> proxy_timeout;  // of the <Location>, else the vhost's; unset: httpd's Timeout
 };

@@ -124,6 +124,8 @@ Problem read_words(const Line& line, config::Words words) {
       return say_cookie_rule(line.location.own_rules->cookies, line.said, http::CookieAttribute::Path, words);
     case DirectiveId::ProxyForwardedFields:
       return say_forwarded_fields(line.location.fields.forwarded_fields, line.said, words);
+    case DirectiveId::ProxyErrorOverride:
+      return say_error_override(line.location.fields, line.said, words);
     case DirectiveId::ProxyForwardedTrust:
       return say_forwarded_trust(*line.server().own, line.location.fields.forwarded_trust, line.said, words);
     case DirectiveId::ProxyCookieFlags:

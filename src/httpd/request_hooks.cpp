@@ -184,6 +184,7 @@ ProxyErrc make_undeclared(std::string_view url, upstream::Resolver& resolver, Un
 int status_of(request_rec* r, const exchange::Exchange& exchange, const ClientSide& client) {
   const base::Error& error = exchange.failure();
   if (!exchange.body_complete()) r->connection->keepalive = AP_CONN_CLOSE;
+  if (!error && client.replaced_status() != 0) return client.replaced_status();
   if (!error || exchange.answer_started()) return kOk;
   if (client.filter_status() != 0 && base::info(error.code).side == base::Side::Client && error.code != ProxyErrc::ClientGone) {
     return client.filter_status();

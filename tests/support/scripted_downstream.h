@@ -19,6 +19,7 @@ class ScriptedDownstream : public exchange::Downstream {
   std::vector<int> interims{};
   int status = 0;
   std::string body{};
+  bool replaced = false;  // the client gets another answer
   bool request_taken = false;
   bool finished = false;
   bool was_cut = false;
@@ -81,6 +82,7 @@ class ScriptedDownstream : public exchange::Downstream {
     status = answer.head.status;
     request_taken = answer.request_taken;
   }
+  bool replaces_answer() const override { return replaced; }
   std::span<char> lend_buffer(std::size_t want) override {
     lent_.resize(want);
     return lent_;

@@ -65,6 +65,47 @@ TEST_CASE("Via and Max-Forwards", "[field_statements]") {
   }
 }
 
+TEST_CASE("errors that are replaced: codes add up, the inner On or Off decides", "[field_statements]") {
+  const auto fields_of = [](const std::string& line) {
+    FieldSettings fields;
+    const Said said(line);
+    REQUIRE(say_error_override(fields, said.statement(), said.words()) == std::nullopt);
+    return fields;
+  };
+  const FieldSettings nothing;
+  const FieldSettings all = fields_of("ProxyErrorOverride On");
+  const FieldSettings off = fields_of("ProxyErrorOverride off");
+  const FieldSettings some = fields_of("ProxyErrorOverride on 404 500,503");
+  CHECK_FALSE(nothing.overrides(404));
+  for (const int status : {400, 401, 404, 499, 500, 599}) CHECK(all.overrides(status));
+  for (const int status : {100, 200, 399, 600, 0, -1}) CHECK_FALSE(all.overrides(status));
+  CHECK_FALSE(off.overrides(500));
+  for (const int status : {404, 500, 503}) CHECK(some.overrides(status));
+  for (const int status : {400, 403, 405, 501, 599}) CHECK_FALSE(some.overrides(status));
+  CHECK(merged(some, nothing).overrides(404));
+  CHECK_FALSE(merged(some, off).overrides(404));
+  CHECK(merged(merged(some, off), all).overrides(404));
+  CHECK_FALSE(merged(some, all).overrides(403));  // as in mod_proxy: the outer codes stay
+  CHECK(merged(some, fields_of("ProxyErrorOverride On 403")).overrides(403));
+  CHECK(merged(some, fields_of("ProxyErrorOverride On 403")).overrides(500));
+  CHECK(merged(all, some).overrides(404));
+  CHECK_FALSE(merged(all, some).overrides(403));
+
+  FieldSettings fields;
+  for (const char* wrong : {"", " 404", " Yes", " On 200", " On 600", " On 4o4", " Off 404", " On 404,abc", " On 404x", " On +404"}) {
+    CAPTURE(wrong);
+    FieldSettings fresh;
+    const Said said(std::string("ProxyErrorOverride") + wrong);
+    CHECK(say_error_override(fresh, said.statement(), said.words()).has_value());
+  }
+  // A line of its own adds codes to what was switched on.
+  const Said on("ProxyErrorOverride On 404");
+  const Said more("ProxyErrorOverride 410");
+  CHECK(say_error_override(fields, on.statement(), on.words()) == std::nullopt);
+  CHECK(say_error_override(fields, more.statement(), more.words()) == std::nullopt);
+  CHECK(fields.overrides(410));
+}
+
 TEST_CASE("settings of a server are merged into its virtual hosts", "[field_statements]") {
   VhostConfig main;
   VhostConfig inherits;

@@ -167,6 +167,49 @@ TEST_CASE("connections that are not provably clean are closed", "[exchange]") {
   CHECK(script->destroyed);
 }
 
+TEST_CASE("an answer that is replaced: its body is dropped, the connection kept if that was quick", "[exchange]") {
+  struct Row {
+    const char* name;
+    std::vector<test::Action> reads;
+    std::size_t kept;
+  };
+  const std::string sized = "HTTP/1.1 404 No\r\nContent-Length: 10\r\n\r\n";
+  const std::string chunked = "HTTP/1.1 404 No\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const std::string large(exchange::kHeadBuffer, 'x');
+  const std::vector<Row> rows{
+      {"with the head", {bytes(sized + "0123456789")}, 1},
+      {"in pieces", {bytes(sized + "01"), test::would_block(), bytes("2345678"), bytes("9")}, 1},
+      {"late", {bytes(sized + "01"), test::would_block(), test::would_block(), bytes("23456789")}, 0},  // ten seconds pass at each wait
+      {"at once in pieces", {bytes(sized), bytes("01234"), bytes("56789")}, 1},
+      {"no body", {bytes("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n")}, 1},
+      {"chunked", {bytes(chunked), bytes("5\r\nab"), bytes("cde\r\n0"), bytes("\r\n\r\n")}, 1},
+      {"bytes behind it", {bytes(sized + "0123456789X")}, 0},
+      {"broken chunk", {bytes(chunked + "zz\r\n")}, 0},
+      {"cut off", {bytes(sized + "0123"), test::eof()}, 0},
+      {"reset", {bytes(sized + "0123"), test::fail(ECONNRESET)}, 0},
+      {"until the end of the connection", {bytes("HTTP/1.1 404 No\r\n\r\nabc"), test::eof()}, 0},
+      {"too large", {bytes("HTTP/1.1 404 No\r\nContent-Length: 100000\r\n\r\n"), bytes(large), bytes(large), bytes(large), bytes(large), bytes("x"),
+                     bytes(large), bytes(large)}, 0},
+      {"told to close", {bytes("HTTP/1.1 404 No\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx")}, 0},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    World world;
+    world.client.replaced = true;
+    world.connector.add({.reads = {row.reads.begin(), row.reads.end()}});
+    world.run();
+    CHECK(world.client.status == 404);
+    CHECK(world.client.passes == 0);
+    CHECK_FALSE(world.client.finished);
+    CHECK_FALSE(world.client.was_cut);
+    CHECK(world.client.reports.empty());
+    CHECK_FALSE(world.exchange->failure());
+    CHECK_FALSE(world.exchange->answer_started());
+    CHECK(world.members[0]->pool.idle() == row.kept);
+    CHECK(world.members[0]->pool.in_use() == 0);
+  }
+}
+
 TEST_CASE("a body that ends with the connection", "[exchange]") {
   World world;
   world.connector.add({.reads = {bytes("HTTP/1.1 200 OK\r\n\r\nall of it"), test::eof()}});
