@@ -62,12 +62,13 @@ Balancer::~Balancer() = default;
 std::optional<std::size_t> Balancer::pick(const TriedSet& tried, base::Instant now, PickObserver* observer,
                                           const PickHint& hint) noexcept {
   if (!view_is_valid(now)) refresh(now, observer);
+  if (tried.empty() && spec_.retry_budget != 0 && slot_.retry_account.load(kRelaxed) < kMostRetries) {
+    slot_.retry_account.fetch_add(spec_.retry_budget, kRelaxed);
+  }
+  if (hint.route < members_.size() && !tried.contains(hint.route) && serves_sessions(hint.route)) return chosen(hint.route);
   if (!tried.empty()) return pick_again(tried, now, hint);
   const Offer* offer = offer_.load(kAcquire);
   if (offer == nullptr) return std::nullopt;
-  if (spec_.retry_budget != 0 && slot_.retry_account.load(kRelaxed) < kMostRetries) {
-    slot_.retry_account.fetch_add(spec_.retry_budget, kRelaxed);
-  }
   const std::optional<std::size_t> index = policy_->pick(View(spec_, shared_, *offer, now, true), hint);
   if (!index) return std::nullopt;
   if (micros(now) < warming_until_.load(kAcquire)) return warm_one(*index, tried, now, hint);
@@ -157,6 +158,11 @@ bool Balancer::can_serve(std::size_t index, std::uint32_t status, Grace grace) c
   if ((status & kNotOffered) != 0) return false;
   if (grace == Grace::All) return true;
   return !is_failed(index) && (grace == Grace::Ejected || !is_ejected(index));
+}
+
+// A member that drains still serves those who belong to it.
+bool Balancer::serves_sessions(std::size_t index) const noexcept {
+  return can_serve(index, status_of(index) & ~bit(StatusFlag::Drain), Grace::None);
 }
 
 // The first set that gives anybody wins.

@@ -117,6 +117,7 @@ class Balancer {
 
   std::uint32_t status_of(std::size_t index) const noexcept;
   bool can_serve(std::size_t index, std::uint32_t status, Grace grace) const noexcept;
+  bool serves_sessions(std::size_t index) const noexcept;
   MemberSet usable(const MemberSet& tried, Grace grace) const noexcept;
   MemberSet usable_of(std::span<const std::uint16_t> set, const MemberSet& tried, Grace grace) const noexcept;
   bool too_few_left() const noexcept;

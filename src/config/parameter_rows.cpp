@@ -14,6 +14,8 @@ constexpr std::int64_t kLongest = 24 * 86'400 * kSecond;
 // mod_proxy has no limit; a backend that fills such a field costs this much memory for each request.
 constexpr std::int64_t kLargestField = 16 * 1024 * 1024;
 
+constexpr std::int64_t kLongestSlowStart = 3600 * kSecond;
+
 constexpr ParameterRow not_yet(const char* name, Place place, const char* help) {
   return {ParameterId::NotYet, name, place, ValueKind::Text, 0, 0, "", help};
 }
@@ -48,8 +50,50 @@ constexpr auto kRows = std::to_array<ParameterRow>({
      "TRACE; off: only after a refused connection"},
     {ParameterId::ResponseFieldSize, "responsefieldsize", Place::Member, ValueKind::Bytes, 0, kLargestField, "16384",
      "the longest field line of an answer; 0 is the default"},
+    {ParameterId::LbSet, "lbset", Place::Member, ValueKind::Integer, 0, 99, "0",
+     "the set of this member; the lowest set in which anybody is usable serves alone"},
+    {ParameterId::SlowStart, "slowstart", Place::Member, ValueKind::Duration, 0, kLongestSlowStart, "0",
+     "how long the share of a member grows after it was out of use; 0 gives it its whole share at once"},
+
     {ParameterId::LbMethod, "lbmethod", Place::Balancer, ValueKind::Method, 0, 0, "byrequests",
-     "how a member is chosen"},
+     "how a member is chosen: byrequests in turn, bytraffic fewest bytes, bybusyness fewest requests in flight of all, "
+     "leastload fewest in flight of two, ewma soonest answer of two, hash by a key of the request, random, first in the file"},
+    {ParameterId::HashKey, "hashkey", Place::Balancer, ValueKind::HashKey, 0, 0, "client",
+     "the key of lbmethod=hash: client (its address), path, uri (path and query as sent), query:NAME, cookie:NAME or "
+     "header:NAME; requests without it are spread by weight"},
+    {ParameterId::HashFactor, "hashfactor", Place::Balancer, ValueKind::LoadFactor, 100, 10'000, "none",
+     "lbmethod=hash: no member takes more than this times its share of the requests in flight, further keys go to the next "
+     "members; 1.25 is usual"},
+    {ParameterId::MaxAttempts, "maxattempts", Place::Balancer, ValueKind::Integer, 0, 1'000, "one for each other member",
+     "further members that a request is tried on at most"},
+    {ParameterId::FailOnStatus, "failonstatus", Place::Balancer, ValueKind::StatusList, 0, 0, "none",
+     "a list of statuses (500,503): such an answer goes to the client, and its member rests for retry"},
+    {ParameterId::FailOnTimeout, "failontimeout", Place::Balancer, ValueKind::Flag, 0, 1, "Off",
+     "On: a member that does not answer in time rests for retry"},
+    {ParameterId::ForceRecovery, "forcerecovery", Place::Balancer, ValueKind::Flag, 0, 1, "On",
+     "On: failed members are tried when no other is left; Off: such a request is answered 503"},
+    {ParameterId::NoFailover, "nofailover", Place::Balancer, ValueKind::Flag, 0, 1, "Off",
+     "On: a request that belongs to a session is never given to another member"},
+    {ParameterId::RetryBudget, "retrybudget", Place::Balancer, ValueKind::Percent, 0, 1'000, "0",
+     "further attempts in percent of the requests, so that failures do not multiply the load (100 can be saved up); 0: no limit"},
+    {ParameterId::EjectFailures, "ejectfailures", Place::Balancer, ValueKind::Integer, 0, 1'000'000, "0",
+     "so many failed attempts or 5xx answers in a row eject a member for a time; 0: never"},
+    {ParameterId::EjectRate, "ejectrate", Place::Balancer, ValueKind::Percent, 0, 100, "0",
+     "so many failed attempts or 5xx answers within ejectwindow, in percent, eject a member for a time; 0: never"},
+    {ParameterId::EjectRequests, "ejectrequests", Place::Balancer, ValueKind::Integer, 1, 100'000, "20",
+     "attempts within ejectwindow from which on ejectrate counts"},
+    {ParameterId::EjectWindow, "ejectwindow", Place::Balancer, ValueKind::Duration, kMillisecond, 3600 * kSecond, "10",
+     "the time that ejectrate looks at"},
+    {ParameterId::EjectTime, "ejecttime", Place::Balancer, ValueKind::Duration, kMillisecond, kLongest, "30",
+     "the rest of an ejected member, times the number of its ejections in a row"},
+    {ParameterId::EjectMaxTime, "ejectmaxtime", Place::Balancer, ValueKind::Duration, kMillisecond, kLongest, "300",
+     "the longest rest of an ejected member; after so much time without an ejection the count begins anew"},
+    {ParameterId::EjectMax, "ejectmax", Place::Balancer, ValueKind::Percent, 0, 100, "50",
+     "the part of the members that may be ejected at a time"},
+    {ParameterId::EjectPanic, "ejectpanic", Place::Balancer, ValueKind::Percent, 0, 100, "50",
+     "when fewer of the members than this are usable, ejections do not count"},
+    {ParameterId::Growth, "growth", Place::Balancer, ValueKind::Integer, 1, 100, "none",
+     "accepted, has no effect: members are not added at run time"},
 
     not_yet("min", Place::Member, "connections that are always kept"),
     not_yet("smax", Place::Member, "connections that ttl does not touch"),
@@ -59,7 +103,6 @@ constexpr auto kRows = std::to_array<ParameterRow>({
     not_yet("flushwait", Place::Member, "wait of flushpackets=auto"),
     not_yet("iobuffersize", Place::Member, "size of the copy buffer"),
     not_yet("receivebuffersize", Place::Member, "socket receive buffer"),
-    not_yet("lbset", Place::Member, "group of members that is used before the next"),
     not_yet("route", Place::Member, "label for sticky sessions"),
     not_yet("redirect", Place::Member, "label of the member that takes over"),
     not_yet("ping", Place::Member, "probe before a request"),
@@ -74,17 +117,11 @@ constexpr auto kRows = std::to_array<ParameterRow>({
     not_yet("hctemplate", Place::Member, "named health check parameters"),
     not_yet("hcexpr", Place::Member, "condition for the health check's answer"),
 
-    not_yet("maxattempts", Place::Balancer, "tries before giving up"),
-    not_yet("nofailover", Place::Balancer, "no other member for a sticky session"),
     not_yet("stickysession", Place::Balancer, "cookie or parameter that names the member"),
     not_yet("stickysessionsep", Place::Balancer, "separator in front of the route"),
     not_yet("scolonpathdelim", Place::Balancer, "; ends the path parameter"),
     not_yet("timeout", Place::Balancer, "wait for a usable member"),
-    not_yet("failonstatus", Place::Balancer, "answers that take a member out of use"),
-    not_yet("failontimeout", Place::Balancer, "a timeout takes a member out of use"),
-    not_yet("forcerecovery", Place::Balancer, "all failed members are tried when none is left"),
     not_yet("nonce", Place::Balancer, "secret of the manager page"),
-    not_yet("growth", Place::Balancer, "room for members made at run time"),
 
     not_yet("nocanon", Place::Rule, "the path is passed as it came"),
     not_yet("interpolate", Place::Rule, "variables in the rule"),
@@ -108,11 +145,21 @@ Value in_range(std::optional<std::int64_t> number, const char* not_one, const Pa
   return *number;
 }
 
+struct MethodName {
+  std::string_view name;
+  Method method;
+};
+
+constexpr MethodName kMethods[] = {
+    {"byrequests", Method::ByRequests}, {"bytraffic", Method::ByTraffic}, {"bybusyness", Method::ByBusyness}, {"leastload", Method::LeastLoad},
+    {"ewma", Method::Ewma},             {"hash", Method::Hash},           {"random", Method::Random},         {"first", Method::First},
+};
+
 Value parse_method(std::string_view text, const ParameterRow& row) {
-  if (base::iequals(text, "byrequests")) return std::int64_t{0};
-  for (const std::string_view later : {"bytraffic", "bybusyness", "heartbeat"}) {
-    if (base::iequals(text, later)) return Value(std::string("this method is not supported yet by mod_cxxproxy"));
+  for (const MethodName& known : kMethods) {
+    if (base::iequals(text, known.name)) return static_cast<std::int64_t>(known.method);
   }
+  if (base::iequals(text, "heartbeat")) return Value(std::string("this method is not supported by mod_cxxproxy (try leastload)"));
   return rejected("unknown method", row);
 }
 
@@ -147,6 +194,8 @@ std::string allowed_values(const ParameterRow& row) {
       return "On or Off";
     case ValueKind::Integer:
       return std::to_string(row.min) + " to " + std::to_string(row.max);
+    case ValueKind::Percent:
+      return std::to_string(row.min) + " to " + std::to_string(row.max) + " percent";
     case ValueKind::Bytes:
       return std::to_string(row.min) + " to " + std::to_string(row.max) + " bytes";
     case ValueKind::Duration:
@@ -156,9 +205,13 @@ std::string allowed_values(const ParameterRow& row) {
     case ValueKind::Status:
       return "letters D S I R H E N C, + or - may stand in front";
     case ValueKind::Method:
-      return "byrequests";
+      return "byrequests, bytraffic, bybusyness, leastload, ewma, hash, random or first";
     case ValueKind::Replay:
       return "on, safe or off";
+    case ValueKind::StatusList:
+      return "100 to 599, several with commas between them";
+    case ValueKind::HashKey:
+      return "client, path, uri, query:NAME, cookie:NAME or header:NAME";
     case ValueKind::Text:
       break;
   }
@@ -173,6 +226,7 @@ Value parse_value(const ParameterRow& row, std::string_view text) {
       return std::int64_t{*flag ? 1 : 0};
     }
     case ValueKind::Integer:
+    case ValueKind::Percent:
     case ValueKind::Bytes:
       return in_range(parse_integer(text), "not a whole number", row);
     case ValueKind::Duration:
@@ -188,17 +242,26 @@ Value parse_value(const ParameterRow& row, std::string_view text) {
       return parse_method(text, row);
     case ValueKind::Replay:
       return parse_replay(text, row);
+    case ValueKind::StatusList:
+      return parse_status_list(text) ? Value(std::int64_t{1}) : rejected("not a list of statuses", row);
+    case ValueKind::HashKey:
+      return parse_hash_key(text) ? Value(std::int64_t{1}) : rejected("not a key", row);
     case ValueKind::Text:
       break;
   }
   return Value(std::string("this parameter is not supported yet by mod_cxxproxy"));
 }
 
-const Setting<std::int64_t>* ParameterSet::find(ParameterId id) const noexcept {
+const ParameterSet::Entry* ParameterSet::entry_of(ParameterId id) const noexcept {
   for (const auto& entry : entries_) {
-    if (entry.id == id) return &entry.setting;
+    if (entry.id == id) return &entry;
   }
   return nullptr;
+}
+
+const Setting<std::int64_t>* ParameterSet::find(ParameterId id) const noexcept {
+  const Entry* entry = entry_of(id);
+  return entry != nullptr ? &entry->setting : nullptr;
 }
 
 std::optional<std::int64_t> ParameterSet::value(ParameterId id) const noexcept {
@@ -207,10 +270,8 @@ std::optional<std::int64_t> ParameterSet::value(ParameterId id) const noexcept {
 }
 
 std::string_view ParameterSet::text(ParameterId id) const noexcept {
-  for (const auto& entry : entries_) {
-    if (entry.id == id) return entry.text;
-  }
-  return {};
+  const Entry* entry = entry_of(id);
+  return entry != nullptr ? std::string_view(entry->text) : std::string_view{};
 }
 
 void ParameterSet::set(ParameterId id, std::int64_t value, SourceLine where, std::string_view text) {

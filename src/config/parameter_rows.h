@@ -3,7 +3,8 @@
 // WHAT    A row names a parameter, where it may stand, how its value is read and its range. A row
 //         that is not supported yet makes configtest say so instead of calling the name unknown.
 // SHAPES  Values are kept as one integer: a flag is 0 or 1, a duration is in microseconds, a load
-//         factor times 100, status flags as parse_status() answers them, Replay its number.
+//         factor times 100, status flags as parse_status() answers them, Replay and Method their numbers; the text
+//         is kept beside it, and is all there is of lists and hash keys.
 // SOURCE  Names, ranges and defaults: httpd's manual of mod_proxy, mod_proxy_balancer and
 //         mod_proxy_hcheck 2.4.
 #pragma once
@@ -28,7 +29,20 @@ enum class Place : std::uint8_t {
   Rule,      // ProxyPass only: about the mapping, not about the backend
 };
 
-enum class ValueKind : std::uint8_t { Flag, Integer, Bytes, Duration, LoadFactor, Status, Method, Replay, Text };
+enum class ValueKind : std::uint8_t {
+  Flag,
+  Integer,
+  Percent,
+  Bytes,
+  Duration,
+  LoadFactor,
+  Status,
+  Method,
+  Replay,
+  StatusList,  // read from its text
+  HashKey,     // the same
+  Text,
+};
 
 enum class ParameterId : std::uint8_t {
   LoadFactor,
@@ -44,7 +58,26 @@ enum class ParameterId : std::uint8_t {
   TotalTimeout,
   Replay,
   ResponseFieldSize,
+  LbSet,
+  SlowStart,
   LbMethod,
+  HashKey,
+  HashFactor,
+  MaxAttempts,
+  FailOnStatus,
+  FailOnTimeout,
+  ForceRecovery,
+  NoFailover,
+  Growth,
+  RetryBudget,
+  EjectFailures,
+  EjectRate,
+  EjectRequests,
+  EjectWindow,
+  EjectTime,
+  EjectMaxTime,
+  EjectMax,
+  EjectPanic,
   Count,
   NotYet = Count,  // rows that are only known by name
 };
@@ -89,6 +122,7 @@ class ParameterSet {
     Setting<std::int64_t> setting;
     std::string text;
   };
+  const Entry* entry_of(ParameterId id) const noexcept;
   std::vector<Entry> entries_;
 };
 

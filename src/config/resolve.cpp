@@ -39,7 +39,38 @@ MemberSpec make_member(const DeclaredMember& said, const std::string& key_prefix
   member.replay = static_cast<Replay>(set.value(ParameterId::Replay).value_or(static_cast<std::int64_t>(member.replay)));
   const auto field_size = static_cast<std::size_t>(set.value(ParameterId::ResponseFieldSize).value_or(0));
   if (field_size != 0) member.response_field_size = field_size;
+  member.lbset = static_cast<std::uint32_t>(set.value(ParameterId::LbSet).value_or(0));
+  member.slow_start = base::Duration(set.value(ParameterId::SlowStart).value_or(0));
   return member;
+}
+
+Ejection make_ejection(const ParameterSet& set) {
+  Ejection rule;
+  const auto number = [&set](ParameterId id, std::uint32_t otherwise) { return static_cast<std::uint32_t>(set.value(id).value_or(otherwise)); };
+  rule.failures_in_a_row = number(ParameterId::EjectFailures, rule.failures_in_a_row);
+  rule.rate_percent = number(ParameterId::EjectRate, rule.rate_percent);
+  rule.least_attempts = number(ParameterId::EjectRequests, rule.least_attempts);
+  rule.most_percent = number(ParameterId::EjectMax, rule.most_percent);
+  rule.panic_percent = number(ParameterId::EjectPanic, rule.panic_percent);
+  rule.window = as_duration(set.value(ParameterId::EjectWindow)).value_or(rule.window);
+  rule.first = as_duration(set.value(ParameterId::EjectTime)).value_or(rule.first);
+  rule.longest = as_duration(set.value(ParameterId::EjectMaxTime)).value_or(rule.longest);
+  return rule;
+}
+
+// All of a balancer but its name and members.
+void read_balancer_parameters(const ParameterSet& set, BalancerSpec& balancer) {
+  const auto flag = [&set](ParameterId id, bool otherwise) { return set.value(id).value_or(otherwise ? 1 : 0) != 0; };
+  balancer.method = static_cast<Method>(set.value(ParameterId::LbMethod).value_or(0));
+  if (const auto key = parse_hash_key(set.text(ParameterId::HashKey))) balancer.hash_key = *key;
+  balancer.hash_factor = static_cast<std::uint32_t>(set.value(ParameterId::HashFactor).value_or(0));
+  if (const auto attempts = set.value(ParameterId::MaxAttempts)) balancer.max_attempts = static_cast<unsigned>(*attempts);
+  if (const auto statuses = parse_status_list(set.text(ParameterId::FailOnStatus))) balancer.fail_on_status = *statuses;
+  balancer.fail_on_timeout = flag(ParameterId::FailOnTimeout, false);
+  balancer.force_recovery = flag(ParameterId::ForceRecovery, true);
+  balancer.no_failover = flag(ParameterId::NoFailover, false);
+  balancer.retry_budget = static_cast<std::uint32_t>(set.value(ParameterId::RetryBudget).value_or(0));
+  balancer.ejection = make_ejection(set);
 }
 
 // One server's own lists, resolved once and shared by every server that sees them.
@@ -72,11 +103,31 @@ class Resolver {
 
   void warn(SourceLine where, std::string text) { result_.findings.push_back({false, where, std::move(text)}); }
 
+  // What was said and does nothing.
+  void warn_of_idle_parameters(const DeclaredBalancer& said, const BalancerSpec& balancer) {
+    const std::string subject = "balancer://" + said.name + ": ";
+    const auto idle = [&](ParameterId id, const char* why) {
+      if (const auto* setting = said.parameters.find(id)) warn(setting->where, subject + parameter_row(id).name + " has no effect: " + why);
+    };
+    idle(ParameterId::Growth, "members are not added at run time");
+    if (balancer.method != Method::Hash) {
+      idle(ParameterId::HashKey, "lbmethod is not hash");
+      idle(ParameterId::HashFactor, "lbmethod is not hash");
+    }
+    if (balancer.ejection.is_on()) return;
+    for (const ParameterId id : {ParameterId::EjectRequests, ParameterId::EjectWindow, ParameterId::EjectTime, ParameterId::EjectMaxTime,
+                                 ParameterId::EjectMax, ParameterId::EjectPanic}) {
+      idle(id, "neither ejectfailures nor ejectrate is set");
+    }
+  }
+
   const BalancerSpec* add_balancer(const DeclaredBalancer& said, const std::string& server_key) {
     auto balancer = std::make_unique<BalancerSpec>();
     balancer->name = said.name;
     balancer->key = server_key + " balancer://" + said.name;
     balancer->balancer_id = static_cast<std::uint32_t>(whole().balancers.size());
+    read_balancer_parameters(said.parameters, *balancer);
+    warn_of_idle_parameters(said, *balancer);
     if (said.members.size() > kMaxMembers) {
       result_.findings.push_back({true, said.where,
                                   "balancer://" + said.name + " has " + std::to_string(said.members.size()) + " members (at most " +

@@ -1,5 +1,6 @@
 #include "config/value_parsers.h"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -117,6 +118,43 @@ std::optional<std::int64_t> parse_status(std::string_view text) noexcept {
   }
   if (letter_expected) return std::nullopt;
   return said;
+}
+
+std::optional<std::vector<std::uint16_t>> parse_status_list(std::string_view text) {
+  std::vector<std::uint16_t> statuses;
+  while (true) {
+    const std::size_t comma = text.find(',');
+    const auto status = parse_integer(text.substr(0, comma));
+    if (!status || *status < 100 || *status > 599) return std::nullopt;
+    statuses.push_back(static_cast<std::uint16_t>(*status));
+    if (comma == std::string_view::npos) break;
+    text = text.substr(comma + 1);
+  }
+  std::sort(statuses.begin(), statuses.end());
+  statuses.erase(std::unique(statuses.begin(), statuses.end()), statuses.end());
+  return statuses;
+}
+
+std::optional<HashKey> parse_hash_key(std::string_view text) {
+  struct Source {
+    std::string_view word;
+    HashKey::Source source;
+    bool named;
+  };
+  static constexpr std::array<Source, 6> kSources{{{"client", HashKey::Source::Client, false},
+                                                   {"path", HashKey::Source::Path, false},
+                                                   {"uri", HashKey::Source::Uri, false},
+                                                   {"query", HashKey::Source::Query, true},
+                                                   {"cookie", HashKey::Source::Cookie, true},
+                                                   {"header", HashKey::Source::Header, true}}};
+  const std::size_t colon = text.find(':');
+  const std::string_view name = colon == std::string_view::npos ? std::string_view{} : text.substr(colon + 1);
+  for (const Source& known : kSources) {
+    if (!base::iequals(text.substr(0, colon), known.word)) continue;
+    if (known.named != (colon != std::string_view::npos) || known.named == name.empty()) return std::nullopt;
+    return HashKey{known.source, std::string(name)};
+  }
+  return std::nullopt;
 }
 
 std::int64_t combine_status(std::int64_t earlier, std::int64_t later) noexcept {

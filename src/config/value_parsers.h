@@ -11,6 +11,9 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
+
+#include "config/spec.h"
 
 namespace cxxproxy::config {
 
@@ -19,6 +22,12 @@ std::optional<std::int64_t> parse_integer(std::string_view text) noexcept;
 std::optional<std::int64_t> parse_duration(std::string_view text) noexcept;
 std::optional<std::int64_t> parse_load_factor(std::string_view text) noexcept;
 std::optional<std::int64_t> parse_status(std::string_view text) noexcept;
+
+// "500,503": statuses from 100 to 599, sorted.
+std::optional<std::vector<std::uint16_t>> parse_status_list(std::string_view text);
+
+// "client", "cookie:NAME" ... Names are kept as they are written.
+std::optional<HashKey> parse_hash_key(std::string_view text);
 
 // `earlier` followed by `later`, both as parse_status() answers them.
 std::int64_t combine_status(std::int64_t earlier, std::int64_t later) noexcept;

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -16,7 +17,7 @@ using namespace cxxproxy;
 
 namespace {
 
-constexpr std::size_t kPicks = 2'000'000;
+constexpr std::size_t kPicks = 500'000;
 
 double nanoseconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
@@ -24,12 +25,18 @@ double nanoseconds_since(std::chrono::steady_clock::time_point start) {
 
 void run_picks(balancer::Balancer& balancer, base::Instant now) {
   std::size_t sum = 0;
-  for (std::size_t i = 0; i < kPicks; ++i) sum += balancer.pick({}, now).value_or(0);
+  for (std::size_t i = 0; i < kPicks; ++i) {
+    const std::size_t index = balancer.pick({}, now).value_or(0);
+    balancer.ended(index);
+    sum += index;
+  }
   if (sum == ~std::size_t{0}) std::abort();  // keeps the loop
 }
 
-void measure(const char* what, const std::vector<std::uint32_t>& weights) {
-  test::Bench bench(weights);
+void measure(const char* what, const std::vector<std::uint32_t>& weights, config::Method method = config::Method::ByRequests) {
+  config::BalancerSpec spec = test::make_spec(weights);
+  spec.method = method;
+  test::Bench bench(spec);
   const base::Instant now = bench.clock.now();
   bench.pick();
   auto start = std::chrono::steady_clock::now();
@@ -83,5 +90,16 @@ int main() {
   measure("5 members, longest table to fill", unlike(5, 9931, 7));
   measure("200 members, stride order", unlike(200, 101, 3));
   measure("1024 members, stride order", unlike(1024, 101, 9));
+  for (const std::size_t members : {2, 200}) {
+    const std::vector<std::uint32_t> equal(members, 100);
+    const std::string with = std::to_string(members) + " members, ";
+    measure((with + "leastload").c_str(), equal, config::Method::LeastLoad);
+    measure((with + "ewma").c_str(), equal, config::Method::Ewma);
+    measure((with + "hash").c_str(), equal, config::Method::Hash);
+    measure((with + "random").c_str(), equal, config::Method::Random);
+    measure((with + "first").c_str(), equal, config::Method::First);
+    measure((with + "bytraffic").c_str(), equal, config::Method::ByTraffic);
+    measure((with + "bybusyness").c_str(), equal, config::Method::ByBusyness);
+  }
   return 0;
 }

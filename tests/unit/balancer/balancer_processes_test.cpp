@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "balancer/balancer.h"
+#include "balancer/mix.h"
 #include "balancer_fixture.h"
 #include "naive_round_robin.h"
 
@@ -65,7 +66,7 @@ std::vector<pid_t> fork_children(const config::BalancerSpec& spec, SharedSlots& 
   for (unsigned p = 0; p < kProcesses; ++p) {
     const pid_t child = ::fork();
     if (child == 0) {
-      balancer::Balancer balancer(spec, slots.balancer(), slots.members());
+      balancer::Balancer balancer(spec, slots.shared(static_cast<std::uint32_t>(::getpid())));
       std::vector<std::thread> threads;
       for (unsigned t = 0; t < kThreads; ++t) threads.emplace_back([&] { work(balancer); });
       for (std::thread& thread : threads) thread.join();
@@ -201,5 +202,65 @@ TEST_CASE("children that are killed take no turn twice and leave the others goin
   for (std::size_t m = 0; m < 3; ++m) {
     CHECK(slots.member(m).chosen <= turns / 3 + 1);
     CHECK(slots.member(m).chosen + 2 * kThreads >= turns / 3);
+  }
+}
+
+// For every method: threads of four processes serve, two processes are killed in the middle, and the
+// parent takes back what they had in flight.
+TEST_CASE("in flight goes back to 0 although children are killed, for every method", "[balancer][processes]") {
+  using config::Method;
+  for (const Method method : {Method::ByRequests, Method::ByTraffic, Method::ByBusyness, Method::LeastLoad, Method::Ewma, Method::Hash,
+                              Method::Random, Method::First}) {
+    INFO(static_cast<int>(method));
+    config::BalancerSpec spec = make_spec({100, 200, 150});
+    spec.method = method;
+    spec.hash_factor = 125;
+    spec.ejection.failures_in_a_row = 40;
+    spec.retry_budget = 10;
+    for (config::MemberSpec& member : spec.members) member.retry = 2ms;
+    SharedSlots slots(3);
+    SharedTally tally;
+    const base::SteadyClock clock;
+    slots.start(spec, clock.now());
+    tally->left = ~std::uint64_t{0} >> 1;
+    const std::vector<pid_t> children = fork_children(spec, slots, [&](balancer::Balancer& balancer) {
+      while (take_one(tally->left)) {
+        balancer::PickHint hint;
+        hint.key = balancer::mix(tally->left);
+        hint.has_key = true;
+        balancer::Flight flight;
+        const auto index = balancer.pick({}, clock.now(), nullptr, hint);
+        if (!index) continue;
+        flight.begin(balancer, *index, clock.now());
+        const std::uint64_t number = tally->picked[*index].fetch_add(1);
+        flight.sent(10);
+        flight.received(number % 1000);
+        if (number % 97 == 0) {
+          (void)flight.failed(balancer::Failure::Unusable, clock.now());
+        } else {
+          (void)flight.answered(number % 89 == 0 ? 500 : 200, clock.now());
+        }
+        if (number % 16 == 0) std::this_thread::yield();
+      }
+    });
+    const base::Instant give_up = clock.now() + 30s;
+    while (slots.chosen() < 2'000 && clock.now() < give_up) std::this_thread::yield();
+    ::kill(children[0], SIGKILL);
+    ::kill(children[3], SIGKILL);
+    const std::uint64_t after_kill = slots.chosen() + 2'000;
+    while (slots.chosen() < after_kill && clock.now() < give_up) std::this_thread::yield();
+    CHECK(slots.chosen() >= after_kill);
+    tally->left = 0;
+    wait_for(children, true);
+    std::uint64_t picked = 0;
+    for (std::size_t m = 0; m < 3; ++m) picked += tally->picked[m];
+    CHECK(slots.chosen() >= picked);
+    CHECK(slots.chosen() <= picked + 2 * kThreads);  // chosen, and killed before it was told
+    for (const pid_t child : children) {
+      const std::uint32_t left = slots.flights().release(static_cast<std::uint32_t>(child));
+      CHECK(left <= 2 * kThreads);  // hash counts each in the balancer's row as well
+      if (child == children[1] || child == children[2]) CHECK(left == 0);
+    }
+    CHECK(slots.in_flight() == 0);
   }
 }

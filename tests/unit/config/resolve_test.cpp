@@ -71,6 +71,61 @@ TEST_CASE("defaults of a member, and of a plain one") {
   CHECK(member.replay == Replay::On);
   CHECK(member.response_field_size == 16384);
   CHECK(resolution.whole->plain[0]->status == bit(StatusFlag::IgnoreErrors));
+  CHECK(member.lbset == 0);
+  CHECK(member.slow_start.count() == 0);
+  const BalancerSpec& balancer = *resolution.whole->balancers[0];
+  CHECK(balancer.method == Method::ByRequests);
+  CHECK(balancer.force_recovery);
+  CHECK_FALSE(balancer.fail_on_timeout);
+  CHECK_FALSE(balancer.max_attempts.has_value());
+  CHECK(balancer.fail_on_status.empty());
+  CHECK(balancer.retry_budget == 0);
+  CHECK_FALSE(balancer.ejection.is_on());
+}
+
+TEST_CASE("every parameter arrives in the balancer it was said of") {
+  House house;
+  REQUIRE(say(house.main(), "BalancerMember balancer://b http://h lbset=3 slowstart=30") == "");
+  REQUIRE(say(house.main(),
+              "ProxySet balancer://b lbmethod=hash hashkey=cookie:SID hashfactor=1.25 maxattempts=2 failonstatus=503,500 failontimeout=on "
+              "forcerecovery=off nofailover=on retrybudget=20 ejectfailures=5 ejectrate=50 ejectrequests=7 ejectwindow=3 ejecttime=4 "
+              "ejectmaxtime=6 ejectmax=30 ejectpanic=10") == "");
+  auto& resolution = house.resolve();
+  CHECK(resolution.findings.empty());
+  const BalancerSpec& balancer = *resolution.whole->balancers[0];
+  CHECK(balancer.members[0].lbset == 3);
+  CHECK(balancer.members[0].slow_start == std::chrono::seconds(30));
+  CHECK(balancer.method == Method::Hash);
+  CHECK(balancer.hash_key.source == HashKey::Source::Cookie);
+  CHECK(balancer.hash_key.name == "SID");
+  CHECK(balancer.hash_factor == 125);
+  CHECK(balancer.max_attempts == 2u);
+  CHECK(balancer.fail_on_status == std::vector<std::uint16_t>{500, 503});
+  CHECK(balancer.fail_on_timeout);
+  CHECK_FALSE(balancer.force_recovery);
+  CHECK(balancer.no_failover);
+  CHECK(balancer.retry_budget == 20);
+  const Ejection& rule = balancer.ejection;
+  CHECK(rule.failures_in_a_row == 5);
+  CHECK(rule.rate_percent == 50);
+  CHECK(rule.least_attempts == 7);
+  CHECK(rule.window == std::chrono::seconds(3));
+  CHECK(rule.first == std::chrono::seconds(4));
+  CHECK(rule.longest == std::chrono::seconds(6));
+  CHECK(rule.most_percent == 30);
+  CHECK(rule.panic_percent == 10);
+}
+
+TEST_CASE("balancer parameters that do nothing are found") {
+  House house;
+  REQUIRE(say(house.main(), "BalancerMember balancer://b http://h") == "");
+  REQUIRE(say(house.main(), "ProxySet balancer://b growth=5 hashkey=path hashfactor=2 ejecttime=9") == "");
+  const auto& findings = house.resolve().findings;
+  REQUIRE(findings.size() == 4);
+  CHECK(findings[0].text == "balancer://b: growth has no effect: members are not added at run time");
+  CHECK(findings[1].text == "balancer://b: hashkey has no effect: lbmethod is not hash");
+  CHECK(findings[3].text == "balancer://b: ejecttime has no effect: neither ejectfailures nor ejectrate is set");
+  for (const Finding& finding : findings) CHECK_FALSE(finding.is_error);
 }
 
 TEST_CASE("every parameter arrives in the member it was said of") {
