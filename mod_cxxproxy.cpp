@@ -6,6 +6,8 @@
 //   translate_name   The path is looked up in the ProxyPass rules: the one of the <Location> first,
 //                    then the server's in file order. A match makes r->filename "proxy:" + URL; no
 //                    match leaves the request to the rest of httpd.
+//                    Rules with mapping= had their turn before, in pre_translate_name, when the path was
+//                    not decoded yet.
 //   map_to_storage   Such a request has no file: the directory walk is left out, and <Proxy> sections
 //                    for its URL are merged in. Access control and authentication run afterwards, so
 //                    a refused request never reaches a backend.
@@ -40,6 +42,8 @@ void register_hooks(apr_pool_t*) {
   ap_hook_child_init(hooks::child_init, nullptr, nullptr, APR_HOOK_MIDDLE);
   ap_hook_child_status(hooks::child_has_ended, nullptr, nullptr, APR_HOOK_MIDDLE);
 
+  // Rules with mapping= see the path before anybody decodes or rewrites it.
+  ap_hook_pre_translate_name(hooks::pre_translate_name, nullptr, nullptr, APR_HOOK_MIDDLE);
   // Before mod_alias, so that ProxyPass wins over Alias, and after mod_rewrite, whose [P] decides
   // without us; the order that mod_proxy has and configurations rely on.
   ap_hook_translate_name(hooks::translate_name, nullptr, nullptr, APR_HOOK_FIRST);

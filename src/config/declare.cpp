@@ -40,10 +40,6 @@ std::string why_unknown(std::string_view key, Place place, bool rule_allowed) {
   return "unknown parameter, did you mean " + std::string(nearest) + "?";
 }
 
-bool may_hold_rule_parameters(const Statement& said) noexcept {
-  return base::iequals(said.directive, "ProxyPass") || base::iequals(said.directive, "CxxProxyPass");
-}
-
 }  // namespace
 
 std::string not_supported_yet(std::string_view what) {
@@ -113,6 +109,10 @@ base::Result<http::Url, std::string> parse_member_url(const Statement& said, std
   if (is_balancer_url(url)) return problem(said, url, "a balancer cannot be a member of a balancer");
   auto parsed = http::parse_url(url);
   if (!parsed) return url_problem(said, url, parsed.error());
+  if (!parsed->socket.empty() && !parsed->socket.starts_with('/') && said.surroundings != nullptr) {
+    parsed->socket = said.surroundings->runtime_path(parsed->socket);
+    if (parsed->socket.size() > http::kLongestSocketPath) return problem(said, url, "the path of the unix socket is longer than 107 characters");
+  }
   if (!is_spoken(parsed->scheme)) return problem(said, url, "a backend with " + parsed->scheme + ":// " + not_supported_yet(""));
   return *parsed;
 }
@@ -131,20 +131,29 @@ DeclaredBalancer& declare_balancer(Declarations& lists, const Statement& said, c
 DeclaredMember& declare_plain(Declarations& lists, const Statement& said, const http::Url& url) {
   const std::string key = member_key(url);
   if (DeclaredMember* known = lists.find_plain(key)) return *known;
-  lists.plain.push_back(std::make_unique<DeclaredMember>(DeclaredMember{url, {}, said.where}));
+  lists.plain.push_back(std::make_unique<DeclaredMember>(DeclaredMember{url, {}, said.where, {}, false}));
   DeclaredMember& made = *lists.plain.back();
   lists.plain_index.emplace(key, &made);
   return made;
 }
 
+DeclaredMember& declare_template(Declarations& lists, const Statement& said, DeclaredMember member) {
+  const std::string key = member_key(member);
+  if (DeclaredMember* known = lists.find_plain(key)) return *known;
+  member.where = said.where;
+  lists.plain.push_back(std::make_unique<DeclaredMember>(std::move(member)));
+  lists.plain_index.emplace(key, lists.plain.back().get());
+  return *lists.plain.back();
+}
+
 DeclaredMember& declare_member(DeclaredBalancer& balancer, const Statement& said, const http::Url& url) {
   const auto [place, is_new] = balancer.member_index.emplace(member_key(url), balancer.members.size());
-  if (is_new) balancer.members.push_back({url, {}, said.where});
+  if (is_new) balancer.members.push_back({url, {}, said.where, {}, false});
   return balancer.members[place->second];
 }
 
-Problem apply_parameters(const Statement& said, ParameterSet& into, Place place, Words words) {
-  const bool rule_allowed = may_hold_rule_parameters(said);
+Problem apply_parameters(const Statement& said, ParameterSet& into, Place place, Words words, ParameterSet* rule) {
+  const bool rule_allowed = rule != nullptr;
   for (const std::string_view word : words) {
     const auto equals = word.find('=');
     const std::string_view key = word.substr(0, equals);
@@ -152,14 +161,19 @@ Problem apply_parameters(const Statement& said, ParameterSet& into, Place place,
     if (row == nullptr && rule_allowed) row = find_parameter(key, Place::Rule);
     if (row != nullptr && !row->is_supported()) return std::string(said.directive) + ": " + not_supported_yet(without_userinfo(word));
     if (row == nullptr) return problem(said, word, why_unknown(key, place, rule_allowed));
+    ParameterSet& target = row->place == Place::Rule ? *rule : into;
+    if (row->kind == ValueKind::Word && equals == std::string_view::npos) {
+      target.set(row->id, 1, said.where);
+      continue;
+    }
     if (equals == std::string_view::npos) return problem(said, word, "not of the form key=value");
     const auto value = parse_value(*row, word.substr(equals + 1));
     if (!value) return problem(said, word, value.error());
     // One setting behind two names, so that the later word wins.
     if (row->id == ParameterId::DisableReuse) {
-      into.set(ParameterId::EnableReuse, 1 - *value, said.where, *value != 0 ? "Off" : "On");
+      target.set(ParameterId::EnableReuse, 1 - *value, said.where, *value != 0 ? "Off" : "On");
     } else {
-      into.set(row->id, *value, said.where, word.substr(equals + 1));
+      target.set(row->id, *value, said.where, word.substr(equals + 1));
     }
   }
   return std::nullopt;

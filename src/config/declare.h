@@ -31,8 +31,11 @@ base::Result<http::Url, std::string> parse_member_url(const Statement& said, std
 
 DeclaredBalancer& declare_balancer(Declarations& lists, const Statement& said, const std::string& lower_case_name);
 DeclaredMember& declare_plain(Declarations& lists, const Statement& said, const http::Url& url);
+// The backend of a rule whose URL requests fill; the URL as written is its name.
+DeclaredMember& declare_template(Declarations& lists, const Statement& said, DeclaredMember member);
 DeclaredMember& declare_member(DeclaredBalancer& balancer, const Statement& said, const http::Url& url);
 
-Problem apply_parameters(const Statement& said, ParameterSet& into, Place place, Words words);
+// Words of `place` go to `into`; words about the rule, if there is one, to `rule`.
+Problem apply_parameters(const Statement& said, ParameterSet& into, Place place, Words words, ParameterSet* rule = nullptr);
 
 }  // namespace cxxproxy::config

@@ -14,6 +14,11 @@ namespace cxxproxy::config {
 
 enum class DirectiveId : std::uint8_t {
   ProxyPass,
+  ProxyPassMatch,
+  ProxyPassInherit,
+  ProxyPassInterpolateEnv,
+  BalancerInherit,
+  ProxyMatchSection,
   ProxyPassReverse,
   ProxyPassReverseCookieDomain,
   ProxyPassReverseCookiePath,
@@ -64,7 +69,11 @@ struct DirectiveRow {
 
 inline constexpr auto kDirectiveRows = std::to_array<DirectiveRow>({
     {DirectiveId::ProxyPass, CXXPROXY_NAMES("ProxyPass"), Arguments::Raw, kAnywhere, "[path] !|url [key=value ...]", "",
-     "a path and the backend URL or balancer it is passed to, or ! to keep it here"},
+     "a path and the backend URL or balancer it is passed to, or ! to keep it here; with ~ in front of the path, and in `<LocationMatch>`, "
+     "the path is a regular expression as for ProxyPassMatch"},
+    {DirectiveId::ProxyPassMatch, CXXPROXY_NAMES("ProxyPassMatch"), Arguments::Raw, kAnywhere, "[regex] !|url [key=value ...]", "",
+     "the same for paths that match a regular expression; `$0` to `$9` in the URL are what its groups matched, and a URL without any of "
+     "them gets the whole path appended"},
     {DirectiveId::ProxyPassReverse, CXXPROXY_NAMES("ProxyPassReverse"), Arguments::Raw, kAnywhere, "[path] url [interpolate]", "",
      "a path and the backend URL, path or balancer that answers may name in Location, Content-Location, URI, Destination and Refresh: they name "
      "this server then. A URL that is only a path covers values without a host, and URLs of any host by their path"},
@@ -98,6 +107,13 @@ inline constexpr auto kDirectiveRows = std::to_array<DirectiveRow>({
      "to the outer ones"},
     {DirectiveId::ProxyMaxForwards, CXXPROXY_NAMES("ProxyMaxForwards"), Arguments::One, kInServer, "number", "-1",
      "the value of Max-Forwards for requests that have none; below 0 they get none"},
+    {DirectiveId::ProxyPassInterpolateEnv, CXXPROXY_NAMES("ProxyPassInterpolateEnv"), Arguments::Flag, kAnywhere, "On|Off", "Off",
+     "On fills `${NAME}` in rules that have the word interpolate from the environment of the request, as SetEnvIf and RewriteRule [E] set it"},
+    {DirectiveId::ProxyPassInherit, CXXPROXY_NAMES("ProxyPassInherit"), Arguments::Flag, kInServer, "On|Off", "On",
+     "Off, together with BalancerInherit Off, hides the main server's backends and balancers from a virtual host; its rules are inherited "
+     "in any case"},
+    {DirectiveId::BalancerInherit, CXXPROXY_NAMES("BalancerInherit"), Arguments::Flag, kInServer, "On|Off", "On",
+     "see ProxyPassInherit"},
     {DirectiveId::ProxyTimeout, CXXPROXY_NAMES("ProxyTimeout"), Arguments::One, kAnywhere, "duration", "Timeout",
      "the longest wait for one read from or write to a backend, where the backend has no timeout of its own"},
     {DirectiveId::Proxy100Continue, CXXPROXY_NAMES("Proxy100Continue"), Arguments::Flag, kAnywhere, "On|Off", "On",
@@ -110,7 +126,10 @@ inline constexpr auto kDirectiveRows = std::to_array<DirectiveRow>({
     {DirectiveId::ProxyRequests, CXXPROXY_NAMES("ProxyRequests"), Arguments::Flag, kInServer, "Off", "Off",
      "Off, the only value: this module is a reverse proxy"},
     {DirectiveId::ProxySection, "<Proxy", "<CxxProxy", Arguments::Raw, kInServer, "url [key=value ...]>", "",
-     "a section for one backend URL, a wildcard pattern of URLs, or a balancer://name"},
+     "a section for one backend URL, a wildcard pattern of URLs, or a balancer://name; with ~ in front, for URLs that match a regular "
+     "expression as in `<ProxyMatch>`"},
+    {DirectiveId::ProxyMatchSection, "<ProxyMatch", "<CxxProxyMatch", Arguments::Raw, kInServer, "regex>", "",
+     "a section for backend URLs that match a regular expression; a named group is the environment variable MATCH_NAME"},
     {DirectiveId::BalancerMember, CXXPROXY_NAMES("BalancerMember"), Arguments::Raw, kAnywhere,
      "[balancer://name] url [key=value ...]", "", "a backend URL that becomes a member of a balancer"},
     {DirectiveId::ProxySet, CXXPROXY_NAMES("ProxySet"), Arguments::Raw, kAnywhere, "[url] key=value ...", "",
@@ -120,14 +139,8 @@ inline constexpr auto kDirectiveRows = std::to_array<DirectiveRow>({
     {DirectiveId::ProxyExplain, CXXPROXY_NAMES("ProxyExplain"), Arguments::One, kInServer, "url", "",
      "a URL of a client that apachectl -t -D DUMP_CXXPROXY_EXPLAIN explains: its rule, and what the backend would see"},
 
-    CXXPROXY_NOT_YET("ProxyPassMatch", kAnywhere, "maps paths by a regular expression"),
-    CXXPROXY_NOT_YET("ProxyPassInherit", kAnywhere, "inheritance of the main server's rules"),
-    CXXPROXY_NOT_YET("ProxyPassInterpolateEnv", kAnywhere, "variables in rules"),
-    CXXPROXY_NOT_YET("BalancerInherit", kAnywhere, "inheritance of the main server's balancers"),
     CXXPROXY_NOT_YET("BalancerGrowth", kAnywhere, "room for balancers made at run time"),
     CXXPROXY_NOT_YET("BalancerPersist", kAnywhere, "member state that survives a restart"),
-    DirectiveRow{DirectiveId::NotYet, "<ProxyMatch", "<CxxProxyMatch", Arguments::Raw, kAnywhere, "", "",
-                 "a section for backend URLs that match a regular expression"},
     CXXPROXY_NOT_YET("ProxyRemote", kAnywhere, "a further proxy on the way to the backend"),
     CXXPROXY_NOT_YET("ProxyRemoteMatch", kAnywhere, "a further proxy on the way to the backend, by regular expression"),
     CXXPROXY_NOT_YET("NoProxy", kAnywhere, "hosts that are reached without the further proxy"),

@@ -76,7 +76,7 @@ void dump_backends(std::string& out, const Declarations& lists) {
     dump_line(out, 2, "balancer://" + balancer->name, source_text(true, balancer->where));
     dump_parameters(out, 3, balancer->parameters, Place::Balancer);
     for (const DeclaredMember& member : balancer->members) {
-      dump_line(out, 3, "member " + member.url.text(), source_text(true, member.where));
+      dump_line(out, 3, "member " + member.url.name(), source_text(true, member.where));
       dump_parameters(out, 4, member.parameters, Place::Member);
     }
     if (balancer->members.empty()) dump_line(out, 3, "no member", {});
@@ -84,7 +84,7 @@ void dump_backends(std::string& out, const Declarations& lists) {
   if (lists.balancers.empty()) dump_line(out, 2, "none", {});
   title(out, "backends outside balancers");
   for (const auto& member : lists.plain) {
-    dump_line(out, 2, member->url.text(), source_text(true, member->where));
+    dump_line(out, 2, member->template_url.empty() ? member->url.name() : member->template_url, source_text(true, member->where));
     dump_parameters(out, 3, member->parameters, Place::Member);
   }
   if (lists.plain.empty()) dump_line(out, 2, "none", {});
@@ -95,7 +95,7 @@ void dump_backends(std::string& out, const Declarations& lists) {
 
 }  // namespace
 
-bool said_rule_covers(const SaidRoute& rule, std::string_view uri) { return path_matches(rule.path, uri) != 0; }
+bool said_rule_covers(const SaidRoute& rule, std::string_view uri) { return static_cast<bool>(rule_matches(rule, uri, nullptr)); }
 
 std::string rule_text(const SaidRoute& rule, bool in_location) { return line_text(rule, in_location); }
 

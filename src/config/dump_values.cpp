@@ -87,6 +87,12 @@ std::optional<EffectiveValue> effective_value(const DirectiveRow& row, const Vho
       return value_of(row, server.bad_header, bad_header_text);
     case DirectiveId::ProxyStatus:
       return value_of(row, server.show_status, show_status_text);
+    case DirectiveId::ProxyPassInterpolateEnv:
+      return flag(row, scope.interpolate);
+    case DirectiveId::ProxyPassInherit:
+      return flag(row, server.rule_inherit);
+    case DirectiveId::BalancerInherit:
+      return flag(row, server.balancer_inherit);
     case DirectiveId::ProxyCheckNames:
       return flag(row, server.check_names);
     case DirectiveId::ProxyForwardedFields:
@@ -99,10 +105,13 @@ std::optional<EffectiveValue> effective_value(const DirectiveRow& row, const Vho
       return value_of(row, server.max_forwards, [](std::int64_t number) { return std::to_string(number); });
     // These add to lists, or have one value only.
     case DirectiveId::ProxyPass:
+    case DirectiveId::ProxyPassMatch:
+    case DirectiveId::ProxyMatchSection:
     case DirectiveId::ProxyPassReverse:
     case DirectiveId::ProxyPassReverseCookieDomain:
     case DirectiveId::ProxyPassReverseCookiePath:
     case DirectiveId::ProxyCookieFlags:
+    case DirectiveId::ProxyErrorOverride:
     case DirectiveId::ProxyRequests:
     case DirectiveId::ProxySection:
     case DirectiveId::BalancerMember:

@@ -28,7 +28,7 @@ void index_rule(ListView& view, const SaidRoute& rule) {
   const std::string path = without_last_slash(rule.path);
   view.paths.insert(path);
   view.by_path[path].push_back(&rule);
-  if (!rule.balancer.empty()) view.used_balancers.insert(rule.balancer);
+  if (!rule.balancer_name.empty()) view.used_balancers.insert(rule.balancer_name);
   if (const DeclaredMember* member = view.lists->find_plain(rule.member_key)) view.places.insert(place_of(member->url));
 }
 
@@ -73,8 +73,12 @@ ListView view_of(const Declarations& lists, bool of_main) {
 class Uses {
  public:
   void add(const Declarations& lists) {
-    for (const SaidRoute& rule : lists.routes) names_.insert(rule.balancer);
-    for (const auto& rule : lists.location_routes) names_.insert(rule->balancer);
+    for (const SaidRoute& rule : lists.routes) add(rule);
+    for (const auto& rule : lists.location_routes) add(*rule);
+  }
+  void add(const SaidRoute& rule) {
+    names_.insert(rule.balancer_name);
+    if (rule.balancer_name.empty()) texts_.append(rule.url).append(" ");  // "balancer://$1/"
   }
   void add_text(const std::string& text) { texts_ += text; }
 
@@ -159,7 +163,9 @@ void lint_spelling(const WholeFacts& facts, std::vector<Finding>& findings) {
 
 }  // namespace
 
-bool is_plain_prefix(const SaidRoute&) noexcept { return true; }
+bool is_plain_prefix(const SaidRoute& rule) noexcept {
+  return rule.pattern == nullptr && rule.options.mapping == Mapping::Decoded && !rule.options.interpolate;
+}
 
 std::string place_of(const http::Url& url) { return url.host + ':' + std::to_string(url.port); }
 

@@ -21,7 +21,7 @@ bool any_layer(const ServerLint& lint, F&& holds) {
 bool is_reversed(const ServerLint& lint, const SaidRoute& rule) {
   const Target target = lint.vhost->target_of(rule);
   return any_layer(lint, [&](const ListView& layer) {
-    if (layer.reverses_paths || layer.reversed_balancers.contains(rule.balancer)) return true;
+    if (layer.reverses_paths || layer.reversed_balancers.contains(rule.balancer_name)) return true;
     if (target.member != nullptr) return layer.reversed_places.contains(place_of(target.member->url));
     if (target.balancer == nullptr) return true;  // nobody knows where it leads
     return std::any_of(target.balancer->members.begin(), target.balancer->members.end(),

@@ -19,6 +19,7 @@ struct LocationConfig {
   Setting<bool> add_headers;
   Setting<bool> continue_from_backend;    // Proxy100Continue
   Setting<base::Duration> proxy_timeout;  // comes before the virtual host's
+  Setting<bool> interpolate;              // ProxyPassInterpolateEnv
   const SaidRoute* route = nullptr;       // owned by the server's Declarations
   FieldSettings fields;
   const AnswerChain* answers = nullptr;

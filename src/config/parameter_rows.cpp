@@ -1,6 +1,7 @@
 #include "config/parameter_rows.h"
 
 #include "base/ascii.h"
+#include "config/route_table.h"
 #include "config/spec.h"
 #include "config/value_parsers.h"
 
@@ -94,6 +95,15 @@ constexpr auto kRows = std::to_array<ParameterRow>({
      "when fewer of the members than this are usable, ejections do not count"},
     {ParameterId::Growth, "growth", Place::Balancer, ValueKind::Integer, 1, 100, "none",
      "accepted, has no effect: members are not added at run time"},
+    {ParameterId::NoCanon, "nocanon", Place::Rule, ValueKind::Word, 0, 0, "not set",
+     "the path goes to the backend as the client sent it, not decoded and encoded again; without effect on a request whose path was "
+     "changed by normalisation, and with mapping=servlet"},
+    {ParameterId::NoQuery, "noquery", Place::Rule, ValueKind::Word, 0, 0, "not set", "the query string is not passed to the backend"},
+    {ParameterId::Interpolate, "interpolate", Place::Rule, ValueKind::Word, 0, 0, "not set",
+     "`${NAME}` in path and URL is the environment variable of the request, where ProxyPassInterpolateEnv is On"},
+    {ParameterId::Mapping, "mapping", Place::Rule, ValueKind::Mapping, 0, 0, "not set",
+     "encoded: the rule is compared with the path before it is decoded, earlier than all rules without mapping=; servlet: the same as a "
+     "servlet container reads it, without `;parameters`, and access control sees the path without them"},
 
     not_yet("min", Place::Member, "connections that are always kept"),
     not_yet("smax", Place::Member, "connections that ttl does not touch"),
@@ -122,11 +132,6 @@ constexpr auto kRows = std::to_array<ParameterRow>({
     not_yet("scolonpathdelim", Place::Balancer, "; ends the path parameter"),
     not_yet("timeout", Place::Balancer, "wait for a usable member"),
     not_yet("nonce", Place::Balancer, "secret of the manager page"),
-
-    not_yet("nocanon", Place::Rule, "the path is passed as it came"),
-    not_yet("interpolate", Place::Rule, "variables in the rule"),
-    not_yet("noquery", Place::Rule, "the query string is not passed"),
-    not_yet("mapping", Place::Rule, "match on the encoded path, or as a servlet container does"),
 });
 
 // A text in the largest unit that divides it: 86400 s stays seconds, as plain numbers are.
@@ -212,6 +217,10 @@ std::string allowed_values(const ParameterRow& row) {
       return "100 to 599, several with commas between them";
     case ValueKind::HashKey:
       return "client, path, uri, query:NAME, cookie:NAME or header:NAME";
+    case ValueKind::Word:
+      return "the word alone";
+    case ValueKind::Mapping:
+      return "encoded or servlet";
     case ValueKind::Text:
       break;
   }
@@ -246,6 +255,12 @@ Value parse_value(const ParameterRow& row, std::string_view text) {
       return parse_status_list(text) ? Value(std::int64_t{1}) : rejected("not a list of statuses", row);
     case ValueKind::HashKey:
       return parse_hash_key(text) ? Value(std::int64_t{1}) : rejected("not a key", row);
+    case ValueKind::Mapping:
+      if (base::iequals(text, "encoded")) return static_cast<std::int64_t>(Mapping::Encoded);
+      if (base::iequals(text, "servlet")) return static_cast<std::int64_t>(Mapping::Servlet);
+      return rejected("unknown word", row);
+    case ValueKind::Word:
+      return Value(std::string("this word takes no value"));
     case ValueKind::Text:
       break;
   }

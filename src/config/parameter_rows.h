@@ -2,7 +2,7 @@
 //
 // WHAT    A row names a parameter, where it may stand, how its value is read and its range. A row
 //         that is not supported yet makes configtest say so instead of calling the name unknown.
-// SHAPES  Values are kept as one integer: a flag is 0 or 1, a duration is in microseconds, a load
+// SHAPES  Values are kept as one integer: a flag is 0 or 1, a bare word is 1, a duration is in microseconds, a load
 //         factor times 100, status flags as parse_status() answers them, Replay and Method their numbers; the text
 //         is kept beside it, and is all there is of lists and hash keys.
 // SOURCE  Names, ranges and defaults: httpd's manual of mod_proxy, mod_proxy_balancer and
@@ -30,6 +30,8 @@ enum class Place : std::uint8_t {
 };
 
 enum class ValueKind : std::uint8_t {
+  Word,     // without a value
+  Mapping,
   Flag,
   Integer,
   Percent,
@@ -78,6 +80,10 @@ enum class ParameterId : std::uint8_t {
   EjectMaxTime,
   EjectMax,
   EjectPanic,
+  NoCanon,
+  NoQuery,
+  Interpolate,
+  Mapping,
   Count,
   NotYet = Count,  // rows that are only known by name
 };

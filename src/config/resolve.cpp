@@ -24,13 +24,17 @@ MemberSpec make_member(const DeclaredMember& said, const std::string& key_prefix
   MemberSpec member;
   const ParameterSet& set = said.parameters;
   member.url = said.url;
-  member.name = said.url.text();
-  member.key = key_prefix + ' ' + member_key(said.url);
+  member.name = said.template_url.empty() ? said.url.name() : said.template_url;
+  member.any_host = said.any_host;
+  member.key = key_prefix + ' ' + member_key(said);
   member.loadfactor = static_cast<std::uint32_t>(set.value(ParameterId::LoadFactor).value_or(member.loadfactor));
   member.status = apply_status(default_status, set.value(ParameterId::Status).value_or(0));
   member.max = static_cast<unsigned>(set.value(ParameterId::Max).value_or(0));
   member.tcp_keepalive = set.value(ParameterId::KeepAlive).value_or(0) != 0;
-  member.reuse = set.value(ParameterId::EnableReuse).value_or(1) != 0;
+  // A URL that requests fill may lead to many places: its connections are kept when that is asked for,
+  // and where the place is one.
+  const bool reuse_unless_said = said.template_url.empty();
+  member.reuse = set.value(ParameterId::EnableReuse).value_or(reuse_unless_said ? 1 : 0) != 0 && !said.any_host;
   member.retry = as_duration(set.value(ParameterId::Retry)).value_or(member.retry);
   member.timeout = as_duration(set.value(ParameterId::Timeout));
   member.connect_timeout = as_duration(set.value(ParameterId::ConnectionTimeout));
@@ -72,13 +76,6 @@ void read_balancer_parameters(const ParameterSet& set, BalancerSpec& balancer) {
   balancer.retry_budget = static_cast<std::uint32_t>(set.value(ParameterId::RetryBudget).value_or(0));
   balancer.ejection = make_ejection(set);
 }
-
-// One server's own lists, resolved once and shared by every server that sees them.
-struct ResolvedLists {
-  std::vector<const BalancerSpec*> balancers;
-  std::vector<const MemberSpec*> plain;
-  const RouteTable* routes = nullptr;
-};
 
 class Resolver {
  public:
@@ -149,7 +146,8 @@ class Resolver {
 
   // `outer` are the lists that this server inherits.
   ResolvedLists& add_lists(const Declarations& own, std::span<const Declarations* const> outer, const std::string& server_key) {
-    ResolvedLists lists;
+    whole().lists.push_back(std::make_unique<ResolvedLists>());
+    ResolvedLists& lists = *whole().lists.back();
     for (const auto& said : own.balancers) {
       const bool shadows_a_filled_one = std::any_of(outer.begin(), outer.end(), [&](const Declarations* other) {
         const DeclaredBalancer* twin = other->find_balancer(said->name);
@@ -161,13 +159,29 @@ class Resolver {
       }
       if (said->members.empty()) warn(said->where, "balancer://" + said->name + " has no members, requests for it are answered 503");
       lists.balancers.push_back(add_balancer(*said, server_key));
+      lists.balancer_index.emplace(said->name, lists.balancers.back());
     }
-    for (const auto& said : own.plain) lists.plain.push_back(add_plain(*said, server_key));
+    for (const auto& said : own.plain) add_plain_to(lists, *said, server_key);
+    for (auto& [origin, members] : lists.origin_index) {
+      std::stable_sort(members.begin(), members.end(),
+                       [](const MemberSpec* a, const MemberSpec* b) { return a->url.path.size() > b->url.path.size(); });
+    }
     for (const auto& ignored : own.ignored) {
       warn(ignored.where, ignored.text + " has no effect: this backend was declared before (line " + std::to_string(ignored.declared.line) +
                               " of " + ignored.declared.file + "); use ProxySet");
     }
-    return by_lists_.emplace(&own, std::move(lists)).first->second;
+    by_lists_.emplace(&own, &lists);
+    return lists;
+  }
+
+  void add_plain_to(ResolvedLists& lists, const DeclaredMember& said, const std::string& server_key) {
+    const MemberSpec* member = add_plain(said, server_key);
+    lists.plain.push_back(member);
+    lists.member_index.emplace(member_key(said), member);
+    if (!said.template_url.empty()) return;  // its URL is no prefix of anything
+    http::Url origin = member->url;
+    origin.path.clear();
+    lists.origin_index[origin.text()].push_back(member);
   }
 
   const ResolvedVhost* resolve_server(const ServerView& server) {
@@ -180,60 +194,40 @@ class Resolver {
     vhost->max_forwards = server.config->max_forwards.value_or(vhost->max_forwards);
     const auto layers = server.config->layers();
     for (std::size_t i = 0; i < layers.size(); ++i) {
-      if (by_lists_.find(layers[i]) == by_lists_.end()) add_lists(*layers[i], std::span(layers).first(i), server.key);
-    }
-    // Names are looked for in the inner lists first.
-    for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) index(*vhost, by_lists_.at(*layer));
-    for (auto& [origin, members] : vhost->origin_index) {
-      std::stable_sort(members.begin(), members.end(),
-                       [](const MemberSpec* a, const MemberSpec* b) { return a->url.path.size() > b->url.path.size(); });
-    }
-    for (const Declarations* layer : layers) {
-      ResolvedLists& lists = by_lists_.at(layer);
-      if (lists.routes == nullptr) lists.routes = add_routes(*layer, *vhost);
-      vhost->tables.push_back(lists.routes);
+      const auto known = by_lists_.find(layers[i]);
+      const bool is_new = known == by_lists_.end();
+      const auto outer = std::span(layers).first(i);
+      ResolvedLists& lists = is_new ? add_lists(*layers[i], outer, server.key) : *known->second;
+      const bool visible = i + 1 == layers.size() || server.config->inherits_backends();
+      if (visible) vhost->backends.insert(vhost->backends.begin(), &lists);
+      if (is_new) add_routes(lists, *layers[i], *vhost);
+      vhost->rules.push_back(&lists);
+      vhost->has_encoded_rules = vhost->has_encoded_rules || !lists.encoded.empty();
     }
     check_references(server, *vhost);
     whole().vhosts.push_back(std::move(vhost));
     return whole().vhosts.back().get();
   }
 
-  static void index(ResolvedVhost& vhost, const ResolvedLists& lists) {
-    for (const BalancerSpec* balancer : lists.balancers) {
-      vhost.balancers.push_back(balancer);
-      vhost.balancer_index.emplace(balancer->name, balancer);
+  // `view` sees these lists and the ones outside of them.
+  static void add_routes(ResolvedLists& lists, const Declarations& said_lists, const ResolvedVhost& view) {
+    std::vector<Route> decoded;
+    std::vector<Route> encoded;
+    for (const SaidRoute& said : said_lists.routes) {
+      Route rule = said;
+      if (!said.balancer_name.empty()) rule.balancer = view.find_balancer(said.balancer_name);
+      if (!said.member_key.empty()) rule.member = view.find_declared(said.member_key);
+      (said.options.mapping == Mapping::Decoded ? decoded : encoded).push_back(std::move(rule));
     }
-    for (const MemberSpec* member : lists.plain) {
-      vhost.plain_members.push_back(member);
-      vhost.member_index.emplace(member_key(member->url), member);
-      http::Url origin = member->url;
-      origin.path.clear();
-      vhost.origin_index[origin.text()].push_back(member);
-    }
-  }
-
-  const RouteTable* add_routes(const Declarations& lists, const ResolvedVhost& vhost) {
-    std::vector<Route> rules;
-    rules.reserve(lists.routes.size());
-    for (const SaidRoute& said : lists.routes) {
-      Route rule;
-      rule.path = said.path;
-      rule.url = said.url;
-      rule.exclude = said.exclude;
-      rule.where = said.where;
-      if (!said.balancer.empty()) rule.balancer = vhost.find_balancer(said.balancer);
-      if (!said.member_key.empty()) rule.member = vhost.find_declared(said.member_key);
-      rules.push_back(std::move(rule));
-    }
-    whole().tables.push_back(std::make_unique<RouteTable>(std::move(rules)));
-    return whole().tables.back().get();
+    lists.rules = RouteTable(std::move(decoded));
+    lists.encoded = RouteTable(std::move(encoded));
   }
 
   // Rules of this server whose balancer nobody declared.
   void check_references(const ServerView& server, const ResolvedVhost& vhost) {
     const auto check = [&](const SaidRoute& said) {
-      if (said.balancer.empty() || vhost.find_balancer(said.balancer) != nullptr) return;
-      warn(said.where, "balancer://" + said.balancer + " is not declared, requests for " + said.path + " are answered 503");
+      if (said.balancer_name.empty() || vhost.find_balancer(said.balancer_name) != nullptr) return;
+      warn(said.where, "balancer://" + said.balancer_name + " is not declared, requests for " + said.path + " are answered 503");
     };
     for (const SaidRoute& said : server.config->own_lists().routes) check(said);
     for (const auto& said : server.config->own_lists().location_routes) check(*said);
@@ -241,18 +235,31 @@ class Resolver {
 
   Resolution result_;
   std::unordered_map<const VhostConfig*, const ResolvedVhost*> by_config_;
-  std::unordered_map<const Declarations*, ResolvedLists> by_lists_;
+  std::unordered_map<const Declarations*, ResolvedLists*> by_lists_;
 };
 
 }  // namespace
 
 Resolution resolve(std::span<const ServerView> servers) { return Resolver().run(servers); }
 
-RouteMatch ResolvedVhost::find_route(std::string_view uri) const noexcept {
-  for (const RouteTable* table : tables) {
-    if (const RouteMatch match = table->find(uri)) return match;
+RouteMatch ResolvedVhost::find_route(std::string_view uri, const Variables* variables) const {
+  for (const ResolvedLists* lists : rules) {
+    if (RouteMatch match = lists->rules.find(uri, variables)) return match;
   }
   return {};
+}
+
+RouteMatch ResolvedVhost::find_encoded_route(std::string_view uri, const Variables* variables) const {
+  for (const ResolvedLists* lists : rules) {
+    if (RouteMatch match = lists->encoded.find(uri, variables)) return match;
+  }
+  return {};
+}
+
+std::vector<const BalancerSpec*> ResolvedVhost::balancers() const {
+  std::vector<const BalancerSpec*> all;
+  for (const ResolvedLists* lists : backends) all.insert(all.end(), lists->balancers.begin(), lists->balancers.end());
+  return all;
 }
 
 Target ResolvedVhost::target_of(const Route& route) const {
@@ -263,31 +270,47 @@ Target ResolvedVhost::target_of(const Route& route) const {
 }
 
 Target ResolvedVhost::target_of(const SaidRoute& route) const {
-  if (!route.balancer.empty()) return {find_balancer(route.balancer), nullptr};
+  if (!route.balancer_name.empty()) return {find_balancer(route.balancer_name), nullptr};
   if (!route.member_key.empty()) return {nullptr, find_declared(route.member_key)};
   return {};
 }
 
 const BalancerSpec* ResolvedVhost::find_balancer(std::string_view name) const {
-  const auto found = balancer_index.find(lower(name));
-  return found != balancer_index.end() ? found->second : nullptr;
+  const std::string wanted = lower(name);
+  for (const ResolvedLists* lists : backends) {
+    if (const auto found = lists->balancer_index.find(wanted); found != lists->balancer_index.end()) return found->second;
+  }
+  return nullptr;
 }
 
 const MemberSpec* ResolvedVhost::find_declared(const std::string& key) const noexcept {
-  const auto found = member_index.find(key);
-  return found != member_index.end() ? found->second : nullptr;
+  for (const ResolvedLists* lists : backends) {
+    if (const auto found = lists->member_index.find(key); found != lists->member_index.end()) return found->second;
+  }
+  return nullptr;
 }
 
 const MemberSpec* ResolvedVhost::find_member(std::string_view url) const {
-  const auto origin = http::parse_origin(url);
+  const http::SocketUrl parts = http::split_socket(url);
+  const auto origin = http::parse_origin(parts.rest);
   if (!origin) return nullptr;
-  const auto found = origin_index.find(origin->url.text());
-  if (found == origin_index.end()) return nullptr;
-  for (const MemberSpec* member : found->second) {
-    const bool whole_host = member->url.path.empty() || member->url.path == "/";
-    if (whole_host || origin->rest.starts_with(member->url.path)) return member;
+  const std::string wanted = origin->url.text();
+  const MemberSpec* best = nullptr;
+  for (const ResolvedLists* lists : backends) {
+    const auto found = lists->origin_index.find(wanted);
+    if (found == lists->origin_index.end()) continue;
+    for (const MemberSpec* member : found->second) {
+      if (!parts.socket.empty() && member->url.socket != parts.socket) continue;
+      const bool whole_host = member->url.path.empty() || member->url.path == "/";
+      if (!whole_host && !origin->rest.starts_with(member->url.path)) continue;
+      const bool without_socket = member->url.socket.empty() && best != nullptr && !best->url.socket.empty();
+      if (best == nullptr || member->url.path.size() > best->url.path.size() ||
+          (member->url.path.size() == best->url.path.size() && without_socket)) {
+        best = member;
+      }
+    }
   }
-  return nullptr;
+  return best;
 }
 
 Target ResolvedVhost::find_target(std::string_view url) const {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "config/servlet_path.h"
+
 namespace cxxproxy::config {
 namespace {
 
@@ -34,7 +36,43 @@ bool spells(std::string_view key, std::string_view uri, std::size_t end) noexcep
   return k == key.size();
 }
 
+bool fits_the_index(const Route& rule) noexcept {
+  const bool variable_path = rule.options.interpolate && rule.path.find("${") != std::string::npos;
+  return rule.pattern == nullptr && rule.options.mapping != Mapping::Servlet && !variable_path;
+}
+
 }  // namespace
+
+std::string interpolated(std::string_view text, const Variables* variables) {
+  std::string out;
+  for (std::size_t start = 0; variables != nullptr && (start = text.find("${")) != std::string_view::npos;) {
+    const std::size_t end = text.find('}', start + 2);
+    if (end == std::string_view::npos) break;
+    out.append(text.substr(0, start)).append(variables->value(text.substr(start + 2, end - start - 2)));
+    text.remove_prefix(end + 1);
+  }
+  return out.append(text);
+}
+
+RouteMatch rule_matches(const Route& rule, std::string_view uri, const Variables* variables) {
+  RouteMatch match;
+  if (rule.pattern != nullptr) {
+    if (rule.pattern->match(uri, match.groups)) match.route = &rule;
+    return match;
+  }
+  const bool variable = rule.options.interpolate && variables != nullptr;
+  const std::string filled = variable ? interpolated(rule.path, variables) : std::string();
+  const std::string_view path = variable ? std::string_view(filled) : std::string_view(rule.path);
+  if (rule.options.mapping == Mapping::Servlet) {
+    ServletMatch found = servlet_match(path, uri);
+    match.matched = found.matched;
+    match.clean = std::move(found.clean);
+  } else {
+    match.matched = path_matches(path, uri);
+  }
+  if (match.matched != 0) match.route = &rule;
+  return match;
+}
 
 std::size_t path_matches(std::string_view rule, std::string_view uri) noexcept {
   if (rule.empty()) return 0;
@@ -58,7 +96,9 @@ RouteTable::RouteTable(std::vector<Route> rules) : rules_(std::move(rules)) {
   keys_.reserve(rules_.size());
   buckets_.resize(std::bit_ceil(rules_.size() * 2 + 1));
   for (std::size_t i = 0; i < rules_.size(); ++i) {
-    keys_.push_back(collapse_slashes(rules_[i].path));
+    const bool indexed = fits_the_index(rules_[i]);
+    keys_.push_back(indexed ? collapse_slashes(rules_[i].path) : std::string());
+    if (!indexed) one_by_one_.push_back(static_cast<std::uint32_t>(i));
     if (keys_.back().empty()) continue;
     std::uint64_t hash = kHashStart;
     for (const char c : keys_.back()) hash = hash_step(hash, c);
@@ -89,15 +129,26 @@ std::optional<std::uint32_t> RouteTable::lookup(std::uint64_t hash, std::string_
   return std::nullopt;
 }
 
-RouteMatch RouteTable::find(std::string_view uri) const noexcept {
+RouteMatch RouteTable::find(std::string_view uri, const Variables* variables) const {
+  const Indexed indexed = find_indexed(uri);
+  for (const std::uint32_t rule : one_by_one_) {
+    if (indexed.rule && *indexed.rule < rule) break;
+    if (RouteMatch match = rule_matches(rules_[rule], uri, variables)) return match;
+  }
+  RouteMatch match;
+  if (!indexed.rule) return match;
+  match.route = &rules_[*indexed.rule];
+  match.matched = indexed.end;
+  return match;
+}
+
+RouteTable::Indexed RouteTable::find_indexed(std::string_view uri) const noexcept {
   if (longest_key_ == 0) return {};
-  std::optional<std::uint32_t> best;
-  std::size_t best_end = 0;
+  Indexed best;
   const auto consider = [&](std::uint64_t hash, std::size_t end) noexcept {
     const auto rule = lookup(hash, uri, end);
-    if (!rule || (best && *best <= *rule)) return;
-    best = rule;
-    best_end = end;
+    if (!rule || (best.rule && *best.rule <= *rule)) return;
+    best = {rule, end};
   };
 
   std::uint64_t hash = kHashStart;
@@ -116,8 +167,7 @@ RouteMatch RouteTable::find(std::string_view uri) const noexcept {
     if (length <= longest_key_) consider(hash, at);
   }
   if (at == uri.size() && at > 0 && uri[at - 1] != '/' && length <= longest_key_) consider(hash, at);
-  if (!best) return {};
-  return {&rules_[*best], best_end};
+  return best;
 }
 
 }  // namespace cxxproxy::config

@@ -63,6 +63,7 @@ struct MemberSpec {
   unsigned max = 0;                // connections per child, 0 = no limit (the threads are one)
   bool tcp_keepalive = false;
   bool reuse = true;               // keep connections to the backend
+  bool any_host = false;           // host and port come from the URL of each request; its connections are never kept
   base::Duration retry{std::chrono::seconds(60)};
   std::optional<base::Duration> timeout;          // unset: ProxyTimeout, then Timeout
   std::optional<base::Duration> connect_timeout;  // unset: timeout

@@ -17,6 +17,7 @@
 #include <string_view>
 
 #include "config/location_config.h"
+#include "config/pattern.h"
 #include "config/vhost_config.h"
 
 namespace cxxproxy::config {
@@ -27,11 +28,17 @@ using Words = std::span<const std::string_view>;
 struct Statement {
   std::string_view directive;  // as typed
   SourceLine where;
+  const Surroundings* surroundings = nullptr;  // without one there are no expressions
 };
 
-// ProxyPass path !|url [key=value ...] in a server, and without path in a <Location>.
-Problem say_proxy_pass(VhostConfig& server, const Statement& said, Words words);
-Problem say_location_pass(VhostConfig& server, LocationConfig& location, const Statement& said, std::string_view path, Words words);
+// What a ProxyPass line compares with the path of a request.
+enum class RuleKind : std::uint8_t { Prefix, Expression };
+
+// ProxyPass path !|url [key=value ...] in a server, and without path in a <Location>. `kind` is Expression
+// for ProxyPassMatch, and in a section whose path is one.
+Problem say_proxy_pass(VhostConfig& server, const Statement& said, RuleKind kind, Words words);
+Problem say_location_pass(VhostConfig& server, LocationConfig& location, const Statement& said, RuleKind kind, std::string_view path,
+                          Words words);
 
 // ProxyPassReverse path url [interpolate]; the adapter gives the path of a <Location>.
 Problem say_reverse(std::vector<SaidReverse>& rules, const Statement& said, std::string_view path, std::string_view url,
@@ -44,7 +51,9 @@ Problem say_member(VhostConfig& server, const Statement& said, std::string_view 
 Problem say_set(VhostConfig& server, const Statement& said, std::string_view section, Words words);
 
 // <Proxy url [key=value ...]>, words without the '>'. Declares what it names, unless it is a pattern.
+// The adapter compiles the expression of <ProxyMatch> and <Proxy ~>: it stands in words alone.
 Problem say_section(VhostConfig& server, const Statement& said, Words words);
+Problem say_match_section(const Statement& said, Words words);
 
 // One word each; the adapter gives the setting of the scope around it.
 Problem say_timeout(Setting<base::Duration>& timeout, const Statement& said, std::string_view text);

@@ -30,15 +30,21 @@ std::unique_ptr<VhostConfig> merge(const VhostConfig& parent, const VhostConfig&
   result->show_status = merged(parent.show_status, child.show_status);
   result->via = merged(parent.via, child.via);
   result->max_forwards = merged(parent.max_forwards, child.max_forwards);
+  result->balancer_inherit = merged(parent.balancer_inherit, child.balancer_inherit);
+  result->rule_inherit = merged(parent.rule_inherit, child.rule_inherit);
   result->inherited = parent.layers();
   result->merged_own = &child.own_lists();
   return result;
 }
 
 std::string member_key(const http::Url& url) {
-  std::string key = url.text();
+  std::string key = url.name();
   if (url.path.empty()) key += '/';
   return key;
+}
+
+std::string member_key(const DeclaredMember& member) {
+  return member.template_url.empty() ? member_key(member.url) : member.template_url;
 }
 
 }  // namespace cxxproxy::config

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "config/field_settings.h"
 #include "config/parameter_rows.h"
+#include "config/route_table.h"
 #include "config/setting.h"
 #include "config/spec.h"
 #include "http/url.h"
@@ -31,6 +32,8 @@ struct DeclaredMember {
   http::Url url;
   ParameterSet parameters;
   SourceLine where;
+  std::string template_url{};  // the URL as written, when requests fill a part of it
+  bool any_host = false;       // they fill a part of its host or port
 };
 
 struct DeclaredBalancer {
@@ -41,20 +44,19 @@ struct DeclaredBalancer {
   SourceLine where;
 };
 
-// One ProxyPass line; its target is a balancer name, a member key, or nothing for "!".
-struct SaidRoute {
-  std::string path;
-  std::string url;
-  bool exclude = false;
-  std::string balancer;
+// One ProxyPass line; its target is a balancer name, a member key, or nothing for "!" and for a balancer
+// whose name requests fill.
+struct SaidRoute : Route {
+  std::string balancer_name;
   std::string member_key;
-  SourceLine where;
 };
 
-// One <Proxy> section; `directives` is httpd's per-directory vector of what stands inside.
+// One <Proxy> section; `directives` is httpd's per-directory vector of what stands inside, `expression`
+// the compiled pattern of <ProxyMatch>.
 struct ProxySection {
   std::string pattern;
   bool wildcard = false;
+  const void* expression = nullptr;
   void* directives = nullptr;
   SourceLine where;
 };
@@ -114,6 +116,8 @@ struct VhostConfig {
   std::vector<std::string> explain;  // main server only: URLs of ProxyExplain
   Setting<Via> via;
   Setting<std::int64_t> max_forwards;  // below 0: requests get no Max-Forwards
+  Setting<bool> balancer_inherit;
+  Setting<bool> rule_inherit;  // ProxyPassInherit
   std::unique_ptr<Declarations> own = std::make_unique<Declarations>();
   std::vector<const Declarations*> inherited;  // outermost first; only after a merge
   const Declarations* merged_own = nullptr;    // the child's lists, which the child still owns
@@ -127,6 +131,9 @@ struct VhostConfig {
   // The lists that this server sees, outermost first, and the ones that are its own.
   std::vector<const Declarations*> layers() const;
   const Declarations& own_lists() const noexcept { return merged_own != nullptr ? *merged_own : *own; }
+  // Does this server see the main server's balancers and backends? As with mod_proxy, two switches
+  // must be off to say no, and neither keeps the main server's rules out.
+  bool inherits_backends() const noexcept { return balancer_inherit.value_or(true) || rule_inherit.value_or(true); }
 };
 
 // `child` is a virtual host's, `parent` the main server's; both outlive the result.
@@ -134,5 +141,6 @@ std::unique_ptr<VhostConfig> merge(const VhostConfig& parent, const VhostConfig&
 
 // Two spellings of one backend have one key.
 std::string member_key(const http::Url& url);
+std::string member_key(const DeclaredMember& member);
 
 }  // namespace cxxproxy::config

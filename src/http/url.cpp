@@ -135,6 +135,14 @@ std::string take_authority(std::string_view authority, Url& url) {
   return end < authority.size() ? take_port(authority.substr(end + 1), url) : std::string{};
 }
 
+std::string check_socket(std::string_view socket) {
+  if (socket.empty()) return "the path of the unix socket is missing";
+  if (socket.starts_with("//")) return "a unix socket has a path and no host";
+  if (socket.size() > kLongestSocketPath) return "the path of the unix socket is longer than 107 characters";
+  if (std::ranges::any_of(socket, base::is_control)) return "the path of the unix socket holds a control character";
+  return {};
+}
+
 std::string check_path(std::string_view rest) {
   for (const char c : rest) {
     if (base::is_control(c)) return "the URL holds a control character";
@@ -166,10 +174,18 @@ std::string Url::authority() const {
 
 std::string Url::text() const { return scheme + "://" + authority() + path; }
 
+std::string Url::name() const { return socket.empty() ? text() : "unix:" + socket + '|' + text(); }
+
+SocketUrl split_socket(std::string_view text) noexcept {
+  constexpr std::string_view kPrefix = "unix:";
+  const std::size_t bar = text.find('|');
+  if (!base::istarts_with(text, kPrefix) || bar == std::string_view::npos) return {{}, text};
+  std::string_view socket = text.substr(kPrefix.size(), bar - kPrefix.size());
+  if (socket.starts_with("///")) socket.remove_prefix(2);  // an empty host in front of the path
+  return {socket, text.substr(bar + 1)};
+}
+
 base::Result<Origin, UrlError> parse_origin(std::string_view text) {
-  if (base::istarts_with(text, "unix:")) {
-    return UrlError{UrlProblem::NotSupportedYet, "unix domain sockets are not supported yet"};
-  }
   const std::size_t colon = text.find(':');
   const std::string_view scheme = text.substr(0, colon == std::string_view::npos ? 0 : colon);
   if (!is_scheme(scheme) || !text.substr(colon).starts_with("://")) {
@@ -194,10 +210,18 @@ base::Result<Origin, UrlError> parse_origin(std::string_view text) {
 }
 
 base::Result<Url, UrlError> parse_url(std::string_view text) {
-  auto origin = parse_origin(text);
+  const SocketUrl parts = split_socket(text);
+  if (base::istarts_with(text, "unix:")) {
+    if (parts.rest.size() == text.size()) return malformed("the '|' behind the socket's path is missing (unix:/path|http://host)");
+    if (std::string wrong = check_socket(parts.socket); !wrong.empty()) return malformed(std::move(wrong));
+  }
+  const bool no_host = !parts.socket.empty() && parts.rest.ends_with(':');  // "unix:/path|http:"
+  const std::string filled = no_host ? std::string(parts.rest) + "//localhost" : std::string();
+  auto origin = parse_origin(no_host ? std::string_view(filled) : parts.rest);
   if (!origin) return origin.error();
   if (std::string wrong = check_path(origin->rest); !wrong.empty()) return malformed(std::move(wrong));
   Url url = std::move(origin->url);
+  url.socket = parts.socket;
   if (origin->rest.starts_with('?')) url.path = '/';
   url.path += origin->rest;
   return url;

@@ -411,7 +411,9 @@ bool ClientSide::body_ends_by_close() const {
 void ClientSide::member_chosen(const config::MemberSpec& member, std::size_t) {
   member_ = &member;
   if (errand_.target.balancer == nullptr) return;
-  apr_table_setn(r_->subprocess_env, "BALANCER_WORKER_NAME", member.name.c_str());
+  // As mod_proxy: without the socket of "unix:/path|http://host".
+  const std::size_t url = member.url.socket.empty() ? 0 : member.name.find('|') + 1;
+  apr_table_setn(r_->subprocess_env, "BALANCER_WORKER_NAME", member.name.c_str() + url);
 }
 
 void ClientSide::balancer_recovered() { log_recovered(r_, *errand_.target.balancer, *member_); }

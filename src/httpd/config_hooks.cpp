@@ -11,6 +11,7 @@
 #include "httpd/directives.h"
 #include "httpd/guard.h"
 #include "httpd/lint_facts.h"
+#include "httpd/mapping.h"
 #include "httpd/pool_object.h"
 #include "httpd/httpd_api.h"
 
@@ -197,23 +198,12 @@ RequestSettings request_settings(const request_rec* r) noexcept {
   return settings;
 }
 
-RouteChoice choose_route(const request_rec* r, std::string_view uri) noexcept {
-  const config::ResolvedVhost& vhost = resolved_vhost(r->server);
-  if (const config::SaidRoute* own = location_config(r).route) {
-    const std::size_t matched = config::path_matches(own->path, uri);
-    if (matched != 0 && own->exclude) return {RouteKind::Excluded, {}, matched, {}};
-    if (matched != 0) return {RouteKind::Proxied, own->url, matched, vhost.target_of(*own)};
-  }
-  const config::RouteMatch match = vhost.find_route(uri);
-  if (!match) return {};
-  if (match.route->exclude) return {RouteKind::Excluded, {}, match.matched, {}};
-  return {RouteKind::Proxied, match.route->url, match.matched, vhost.target_of(*match.route)};
-}
-
 config::AnswerView answer_view(const request_rec* r) noexcept {
   const config::LocationConfig& location = location_config(r);
   const config::AnswerChain* const chain = location.answers == nullptr || location.answers->says_nothing() ? nullptr : location.answers;
-  return {chain, resolved_vhost(r->server), location.fields.reverse_mode.value_or(http::Boundary::Segment)};
+  config::AnswerView view{chain, resolved_vhost(r->server), location.fields.reverse_mode.value_or(http::Boundary::Segment)};
+  if (location.interpolate.value_or(false)) view.expand = [r](std::string_view text) { return filled_with_variables(r, text); };
+  return view;
 }
 
 }  // namespace cxxproxy::httpd

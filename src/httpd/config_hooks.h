@@ -53,16 +53,6 @@ struct RequestSettings {
 };
 RequestSettings request_settings(const request_rec* r) noexcept;
 
-// The answer to "is this path proxied?": the <Location>'s own rule first, then the vhost's table.
-enum class RouteKind : std::uint8_t { None, Excluded, Proxied };
-struct RouteChoice {
-  RouteKind kind = RouteKind::None;
-  std::string_view url;     // append uri.substr(matched) to it
-  std::size_t matched = 0;  // characters of the path that the rule covers
-  config::Target target;    // of a Proxied one; empty when nobody declared the rule's balancer (the handler answers 503)
-};
-RouteChoice choose_route(const request_rec* r, std::string_view uri) noexcept;
-
 // The rules for the answer of this request; `chain` is null where there are none.
 config::AnswerView answer_view(const request_rec* r) noexcept;
 

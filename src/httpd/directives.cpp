@@ -9,6 +9,7 @@
 #include "config/statements.h"
 #include "httpd/config_hooks.h"
 #include "httpd/proxy_sections.h"
+#include "httpd/surroundings.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
@@ -24,6 +25,7 @@ struct Line {
   cmd_parms* cmd;
   const DirectiveRow& row;
   LocationConfig& location;
+  HttpdSurroundings surroundings;
   config::Statement said;
 
   config::VhostConfig& server() const { return vhost_config(cmd->server); }
@@ -36,7 +38,8 @@ const char* declined_text() noexcept { return DECLINE_CMD; }
 
 Line make_line(cmd_parms* cmd, void* dir_config) {
   const config::SourceLine where{cmd->directive->filename, static_cast<unsigned>(cmd->directive->line_num)};
-  return {cmd, *static_cast<const DirectiveRow*>(cmd->info), *static_cast<LocationConfig*>(dir_config), {cmd->cmd->name, where}};
+  return {cmd, *static_cast<const DirectiveRow*>(cmd->info), *static_cast<LocationConfig*>(dir_config), HttpdSurroundings(cmd->pool),
+          {cmd->cmd->name, where, nullptr}};
 }
 
 std::vector<std::string_view> split_words(cmd_parms* cmd, const char* arguments) {
@@ -49,8 +52,10 @@ std::string cannot_stand_in(const Line& line, std::string_view place) {
   return std::string(line.said.directive) + " cannot occur within " + std::string(place);
 }
 
-// <LocationMatch> and <Location ~> give a regular expression where the rule needs a path.
+// The path of <LocationMatch> and <Location ~> is an expression. mod_proxy takes one with a wildcard for
+// one as well.
 bool has_pattern_path(const Line& line) {
+  if (apr_fnmatch_test(line.cmd->path) != 0) return true;
   const ap_directive_t* parent = line.cmd->directive->parent;
   for (; parent != nullptr; parent = parent->parent) {
     if (base::iequals(parent->directive, "<LocationMatch")) return true;
@@ -65,16 +70,14 @@ bool has_pattern_path(const Line& line) {
 Problem check_location(const Line& line) {
   if (line.in_section()) return cannot_stand_in(line, "<Proxy> section");
   if (const char* wrong = ap_check_cmd_context(line.cmd, NOT_IN_DIRECTORY | NOT_IN_FILES | NOT_IN_LIMIT | NOT_IN_HTACCESS)) return wrong;
-  if (line.in_location() && has_pattern_path(line)) {
-    return std::string(line.said.directive) + ": within <LocationMatch> it " + config::not_supported_yet("");
-  }
   return std::nullopt;
 }
 
-Problem proxy_pass(const Line& line, config::Words words) {
+Problem proxy_pass(const Line& line, config::RuleKind kind, config::Words words) {
   if (auto wrong = check_location(line)) return wrong;
-  if (!line.in_location()) return say_proxy_pass(line.server(), line.said, words);
-  return say_location_pass(line.server(), line.location, line.said, line.cmd->path, words);
+  if (!line.in_location()) return say_proxy_pass(line.server(), line.said, kind, words);
+  if (has_pattern_path(line)) kind = config::RuleKind::Expression;
+  return say_location_pass(line.server(), line.location, line.said, kind, line.cmd->path, words);
 }
 
 Problem say_and_note_reverse(const Line& line, std::string_view path, std::string_view url, bool interpolate) {
@@ -115,7 +118,9 @@ Problem in_server_or_section(const Line& line) {
 Problem read_words(const Line& line, config::Words words) {
   switch (line.row.id) {
     case DirectiveId::ProxyPass:
-      return proxy_pass(line, words);
+      return proxy_pass(line, config::RuleKind::Prefix, words);
+    case DirectiveId::ProxyPassMatch:
+      return proxy_pass(line, config::RuleKind::Expression, words);
     case DirectiveId::ProxyPassReverse:
       return proxy_pass_reverse(line, words);
     case DirectiveId::ProxyPassReverseCookieDomain:
@@ -152,6 +157,16 @@ Problem read_flag(const Line& line, bool on) {
     case DirectiveId::Proxy100Continue:
       line.location.continue_from_backend.set(on, line.said.where);
       return std::nullopt;
+    case DirectiveId::ProxyPassInterpolateEnv:
+      line.location.interpolate.set(on, line.said.where);
+      return std::nullopt;
+    case DirectiveId::ProxyPassInherit:
+    case DirectiveId::BalancerInherit: {
+      if (const char* wrong = ap_check_cmd_context(line.cmd, NOT_IN_DIR_CONTEXT)) return wrong;
+      auto& setting = line.row.id == DirectiveId::BalancerInherit ? line.server().balancer_inherit : line.server().rule_inherit;
+      setting.set(on, line.said.where);
+      return std::nullopt;
+    }
     case DirectiveId::ProxyRequests:
       if (!on) return std::nullopt;
       return std::string(line.said.directive) + ": On: mod_cxxproxy is a reverse proxy, it does no forward proxying (Off only)";
@@ -196,7 +211,8 @@ Problem read_word(const Line& line, std::string_view word) {
 template <class F>
 const char* read_directive(cmd_parms* cmd, void* dir_config, F&& read) noexcept {
   try {
-    const Line line = make_line(cmd, dir_config);
+    Line line = make_line(cmd, dir_config);
+    line.said.surroundings = &line.surroundings;
     const bool standard_name = !base::istarts_with(line.said.directive, "Cxx") && !base::istarts_with(line.said.directive, "<Cxx");
     if (standard_name && foreign_mod_proxy_loaded()) return declined_text();
     if (!line.row.is_supported()) {
@@ -220,8 +236,8 @@ bool foreign_mod_proxy_loaded() noexcept {
 
 const char* take_raw(cmd_parms* cmd, void* dir_config, const char* arguments) noexcept {
   return read_directive(cmd, dir_config, [&](const Line& line) -> Problem {
-    if (line.row.id == DirectiveId::ProxySection) {
-      const char* wrong = open_proxy_section(cmd, arguments);
+    if (line.row.id == DirectiveId::ProxySection || line.row.id == DirectiveId::ProxyMatchSection) {
+      const char* wrong = open_proxy_section(cmd, arguments, line.row.id == DirectiveId::ProxyMatchSection);
       return wrong != nullptr ? Problem(wrong) : std::nullopt;
     }
     return read_words(line, split_words(cmd, arguments));

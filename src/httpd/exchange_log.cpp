@@ -45,7 +45,10 @@ std::string reason(const AttemptReport& attempt) {
   if (limited) text.append(attempt.error.code == ProxyErrc::PoolExhausted ? " for " : " within ").append(seconds(attempt.limit));
   const int os_error = attempt.error.os_error;
   // 13 is what SELinux answers; without the hint administrators search for hours.
-  if (attempt.error.phase == Phase::Connect && os_error == EACCES) text += ": permission denied (SELinux: setsebool httpd_can_network_connect on)";
+  const bool is_socket = attempt.member != nullptr && !attempt.member->url.socket.empty();
+  if (is_socket && attempt.error.phase == Phase::Connect && os_error == EACCES) {
+    text += ": permission denied (httpd's user needs write access to the socket and search access to its folders)";
+  } else if (attempt.error.phase == Phase::Connect && os_error == EACCES) text += ": permission denied (SELinux: setsebool httpd_can_network_connect on)";
   else if (os_error != 0 && attempt.error.code == ProxyErrc::ConnectFailed) text.append(": ").append(std::strerror(os_error));
   return text;
 }

@@ -2,8 +2,9 @@
 //
 // WHAT    A section is parsed like a <Location> into a per-directory vector of its own and kept with
 //         its server. walk_proxy_sections merges the matching ones over what <Location> gave.
-// SHAPES  A pattern with one of * ? [ is matched with fnmatch, any other as a prefix, case folded in
-//         scheme and host. Main server's sections are tried first, then the vhost's.
+// SHAPES  <ProxyMatch> and <Proxy ~> search the URL with an expression; their named groups become
+//         environment variables MATCH_NAME. Another pattern with one of * ? [ is matched with fnmatch,
+//         any other as a prefix, case folded in scheme and host. Main server's sections are tried first, then the vhost's.
 // SOURCE  httpd's modules/proxy/mod_proxy.c: proxysection and proxy_walk decide the same way.
 #pragma once
 
@@ -14,8 +15,9 @@
 
 namespace cxxproxy::httpd {
 
-// Handler of <Proxy …> and <CxxProxy …>; `arguments` is the text behind the name, with its '>'.
-const char* open_proxy_section(cmd_parms* cmd, const char* arguments);
+// Handler of <Proxy …>, <ProxyMatch …> (`is_match`) and their Cxx names; `arguments` is the text behind
+// the name, with its '>'.
+const char* open_proxy_section(cmd_parms* cmd, const char* arguments, bool is_match);
 
 // Is this section for this backend URL?
 bool section_matches(const config::ProxySection& section, const char* url) noexcept;

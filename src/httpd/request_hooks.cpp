@@ -5,17 +5,17 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/ascii.h"
 #include "config/declare.h"
 #include "exchange/exchange.h"
-#include "http/target.h"
 #include "httpd/child_state.h"
 #include "httpd/client_side.h"
 #include "httpd/config_hooks.h"
-#include "httpd/directives.h"
 #include "httpd/guard.h"
 #include "httpd/inline_driver.h"
+#include "httpd/mapping.h"
 #include "httpd/proxy_sections.h"
 #include "httpd/httpd_api.h"
 
@@ -27,105 +27,6 @@ using base::ProxyErrc;
 constexpr std::string_view kBalancerScheme = "balancer://";
 
 const char* c_str_in(apr_pool_t* pool, std::string_view text) { return apr_pstrmemdup(pool, text.data(), text.size()); }
-
-// "proxy:" where the standard names are ours, "cxxproxy:" beside a foreign mod_proxy. Every hook of
-// every request asks, and the list of modules no longer changes: it is searched once.
-std::string_view own_prefix() noexcept {
-  static const bool foreign = foreign_mod_proxy_loaded();
-  return foreign ? "cxxproxy:" : "proxy:";
-}
-
-// The backend URL of a request that is ours to serve, empty for any other.
-std::string_view proxied_url(const request_rec* r) noexcept {
-  if (r->proxyreq != PROXYREQ_REVERSE || r->filename == nullptr) return {};
-  const std::string_view filename(r->filename);
-  const std::string_view prefix = own_prefix();
-  return filename.starts_with(prefix) ? filename.substr(prefix.size()) : std::string_view{};
-}
-
-bool has_control_or_space(std::string_view text) noexcept {
-  for (const char c : text) {
-    if (base::is_control(c) || c == ' ') return true;
-  }
-  return false;
-}
-
-int refuse(request_rec* r, int status, const char* why) {
-  ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "CXP0030: %s, answered %d", why, status);
-  return status;
-}
-
-// scheme://authority and what follows, of any URL that we serve.
-struct UrlParts {
-  std::string_view origin;
-  std::string_view rest;
-};
-
-// What translate_name found, so that the handler need not look the URL up again.
-struct Chosen {
-  config::Target target;
-  std::string_view origin;  // of the rule's URL; another one in r->filename means that it was changed
-};
-
-UrlParts split_origin(std::string_view url) noexcept {
-  const std::size_t scheme = url.find("://");
-  if (scheme == std::string_view::npos) return {url, {}};
-  const std::size_t end = url.find_first_of("/?#", scheme + 3);
-  return {url.substr(0, end), end == std::string_view::npos ? std::string_view{} : url.substr(end)};
-}
-
-int translate(request_rec* r) {
-  if (r->proxyreq != PROXYREQ_NONE) return kDeclined;  // mod_rewrite [P] has decided
-  // "*" names the server itself, and CONNECT a host, not a path of ours.
-  if (r->uri == nullptr || r->uri[0] != '/' || std::string_view(r->unparsed_uri) == "*") return kDeclined;
-  if (apr_table_get(r->subprocess_env, "no-proxy") != nullptr) return kDeclined;
-  const std::string_view uri(r->uri);
-  const RouteChoice choice = choose_route(r, uri);
-  if (choice.kind != RouteKind::Proxied) return kDeclined;
-  if (r->method_number == M_CONNECT) return refuse(r, HTTP_METHOD_NOT_ALLOWED, "CONNECT to a reverse proxy");
-  const std::string_view prefix = own_prefix();
-  const std::string_view rest = uri.substr(choice.matched);
-  // "ProxyPass / http://h" and /foo: without a slash the client would choose another host or port.
-  const bool would_change_host = !rest.empty() && rest.front() != '/' && split_origin(choice.url).rest.empty();
-  r->filename = apr_psprintf(r->pool, "%.*s%.*s%s%.*s", static_cast<int>(prefix.size()), prefix.data(), static_cast<int>(choice.url.size()),
-                             choice.url.data(), would_change_host ? "/" : "", static_cast<int>(rest.size()), rest.data());
-  r->handler = prefix == "proxy:" ? "proxy-server" : "cxxproxy";
-  r->proxyreq = PROXYREQ_REVERSE;
-  if (choice.target) {
-    auto* const chosen = new (apr_palloc(r->pool, sizeof(Chosen))) Chosen();
-    chosen->target = choice.target;
-    chosen->origin = split_origin(choice.url).origin;
-    ap_set_module_config(r->request_config, &cxxproxy_module, chosen);
-  }
-  return kOk;
-}
-
-bool slashes_stay_encoded(const request_rec* r) {
-  const auto* core = static_cast<const core_dir_config*>(ap_get_core_module_config(r->per_dir_config));
-  return core->allow_encoded_slashes != 0 && core->decode_encoded_slashes == 0;
-}
-
-// The path was decoded when the request was read; what goes to the backend is encoded again, so that
-// no decoded byte can end the path, the request line or the head.
-int make_canonical(request_rec* r) {
-  const std::string_view url = proxied_url(r);
-  if (url.empty()) return kDeclined;
-  const UrlParts parts = split_origin(url);
-  if (apr_table_get(r->notes, "proxy-nocanon") != nullptr) {
-    if (has_control_or_space(parts.rest)) return refuse(r, HTTP_FORBIDDEN, "a space or control character in the backend URL");
-    return kOk;
-  }
-  std::string canonical(own_prefix());
-  canonical.append(parts.origin);
-  if (!parts.rest.starts_with('/')) canonical += '/';
-  http::append_canonical_path(canonical, parts.rest, slashes_stay_encoded(r) ? http::EncodedSlashes::Keep : http::EncodedSlashes::Encode);
-  if (r->args != nullptr) {
-    if (has_control_or_space(r->args)) return refuse(r, HTTP_FORBIDDEN, "a space or control character in the query string");
-    canonical.append("?").append(r->args);
-  }
-  r->filename = const_cast<char*>(c_str_in(r->pool, canonical));
-  return kOk;
-}
 
 // ---------------------------------------------------------------- the handler
 
@@ -168,13 +69,17 @@ struct Undeclared {
   upstream::MemberUpstream* pointer = nullptr;
 };
 
-// A backend that only a RewriteRule names: no kept connections, no state.
-ProxyErrc make_undeclared(std::string_view url, upstream::Resolver& resolver, Undeclared& out) {
-  auto origin = http::parse_origin(url);
+// A backend that only a RewriteRule or a handler names, or whose host a request fills: no kept connections,
+// no state. `like` has the parameters of the rule, if there is one.
+ProxyErrc make_undeclared(const BackendUrl& parts, const config::MemberSpec* like, upstream::Resolver& resolver, Undeclared& out) {
+  auto origin = http::parse_origin(parts.origin);
   if (!origin) return origin.error().kind == http::UrlProblem::Malformed ? ProxyErrc::BadTarget : ProxyErrc::UnsupportedScheme;
   if (origin->url.scheme != "http") return ProxyErrc::UnsupportedScheme;
+  if (like != nullptr) out.spec = *like;
+  const std::string socket = like != nullptr ? like->url.socket : std::string(parts.socket);
   out.spec.url = std::move(origin->url);
-  out.spec.name = out.spec.url.text();
+  out.spec.url.socket = socket;
+  out.spec.name = out.spec.url.name();
   out.spec.reuse = false;
   out.member = std::make_unique<upstream::MemberUpstream>(out.spec, resolver);
   out.pointer = out.member.get();
@@ -239,15 +144,23 @@ int answer_failure(request_rec* r, std::string_view origin, ProxyErrc code, std:
   return failure.status;
 }
 
+// What the rule chose, or what the URL names where somebody else wrote it.
+config::Target target_of(request_rec* r, const BackendUrl& parts, std::string_view url) {
+  const Chosen* chosen = chosen_target(r);
+  if (chosen != nullptr && chosen->origin == parts.origin && parts.socket.empty()) return chosen->target;
+  return resolved_vhost(r->server).find_target(url);
+}
+
 int exchange_for(request_rec* r, std::string_view url) {
   ChildState* child = child_state();
   if (child == nullptr) return HTTP_INTERNAL_SERVER_ERROR;
-  const UrlParts parts = split_origin(url);
+  const BackendUrl parts = split_backend_url(url);
   Errand errand;
   errand.host_path = parts.rest.empty() ? std::string_view("/") : parts.rest;
   errand.path = parts.rest;
-  const auto* chosen = static_cast<const Chosen*>(ap_get_module_config(r->request_config, &cxxproxy_module));
-  errand.target = chosen != nullptr && chosen->origin == parts.origin ? chosen->target : resolved_vhost(r->server).find_target(url);
+  errand.target = target_of(r, parts, url);
+  const config::MemberSpec* like = nullptr;
+  if (errand.target.member != nullptr && errand.target.member->any_host) like = std::exchange(errand.target.member, nullptr);
   if (errand.target) {
     if (errand.target.balancer != nullptr) tell_balancer(r, *errand.target.balancer);
     if (errand.target.member != nullptr && is_switched_off(*errand.target.member)) {
@@ -255,29 +168,14 @@ int exchange_for(request_rec* r, std::string_view url) {
     }
     return serve(r, *child, errand, child->destination(errand.target));
   }
-  if (base::istarts_with(url, kBalancerScheme)) return answer_failure(r, parts.origin, ProxyErrc::NoSuchBalancer);
+  if (base::istarts_with(parts.origin, kBalancerScheme)) return answer_failure(r, parts.origin, ProxyErrc::NoSuchBalancer);
+  if (!parts.socket.empty() && request_mentions_socket(r)) {
+    return answer_failure(r, parts.origin, ProxyErrc::BadTarget, "a unix socket that the request itself may have named");
+  }
   Undeclared undeclared;
-  const ProxyErrc problem = make_undeclared(url, child->resolver(), undeclared);
+  const ProxyErrc problem = make_undeclared(parts, like, child->resolver(), undeclared);
   if (problem != ProxyErrc::None) return answer_failure(r, parts.origin, problem);
   return serve(r, *child, errand, {nullptr, {&undeclared.pointer, 1}});
-}
-
-// SetHandler "proxy:URL" or "cxxproxy:URL": the file's path is appended, as mod_proxy does.
-int take_handler_url(request_rec* r) {
-  if (r->proxyreq != PROXYREQ_NONE || r->handler == nullptr || r->filename == nullptr) return kDeclined;
-  std::string_view url(r->handler);
-  if (url.starts_with("cxxproxy:")) {
-    url.remove_prefix(9);
-  } else if (url.starts_with("proxy:") && !foreign_mod_proxy_loaded()) {
-    url.remove_prefix(6);
-  } else {
-    return kDeclined;
-  }
-  const std::string_view prefix = own_prefix();
-  r->filename = apr_psprintf(r->pool, "%.*s%.*s%s", static_cast<int>(prefix.size()), prefix.data(), static_cast<int>(url.size()), url.data(),
-                             r->filename);
-  r->proxyreq = PROXYREQ_REVERSE;
-  return make_canonical(r);
 }
 
 int handle(request_rec* r) {
@@ -292,8 +190,12 @@ int handle(request_rec* r) {
 
 }  // namespace
 
+int pre_translate_name(request_rec* r) noexcept {
+  return guard("pre_translate_name", HTTP_INTERNAL_SERVER_ERROR, [&] { return translate(r, PathForm::Encoded); });
+}
+
 int translate_name(request_rec* r) noexcept {
-  return guard("translate_name", HTTP_INTERNAL_SERVER_ERROR, [&] { return translate(r); });
+  return guard("translate_name", HTTP_INTERNAL_SERVER_ERROR, [&] { return translate(r, PathForm::Decoded); });
 }
 
 int map_to_storage(request_rec* r) noexcept {

@@ -1,6 +1,6 @@
 // The hooks of one request's life, in the order httpd runs them.
 //
-// WHAT    translate_name chooses the rule and marks the request, map_to_storage keeps the file system
+// WHAT    pre_translate_name and translate_name choose the rule and mark the request, map_to_storage keeps the file system
 //         out of it and merges <Proxy> sections, fixups makes the URL canonical, handler does the
 //         exchange; child_init makes what a child process needs before its first request.
 // ERRORS  Each answers an httpd status and fails closed: never a decline for a proxied path.
@@ -13,6 +13,7 @@
 
 namespace cxxproxy::httpd {
 
+int pre_translate_name(request_rec* r) noexcept;
 int translate_name(request_rec* r) noexcept;
 int map_to_storage(request_rec* r) noexcept;
 int fixups(request_rec* r) noexcept;

@@ -96,7 +96,7 @@ int show(request_rec* r, int flags) noexcept {
     const auto segment = shared_segment();
     if (vhost.show_status == config::ShowStatus::Off || !segment) return kOk;
     unsigned number = 0;
-    for (const config::BalancerSpec* group : vhost.balancers) {
+    for (const config::BalancerSpec* group : vhost.balancers()) {
       if ((flags & AP_STATUS_SHORT) != 0) {
         write_lines(r, *group, *segment, number++);
       } else {

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,6 +35,31 @@ void become_patient(int descriptor) noexcept {
   const timeval patience{0, static_cast<suseconds_t>(kPatience.count())};
   (void)::setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   (void)::setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+}
+
+// connect(2) to a unix socket whose queue of waiting connections is full answers EAGAIN and offers
+// nothing to poll for; a blocking one waits, as long as SO_SNDTIMEO says.
+constexpr int kUnixConnectTries = 5;
+
+bool connect_unix(int descriptor, const sockaddr* target, socklen_t size) noexcept {
+  become_patient(descriptor);
+  for (int tries = 0; tries < kUnixConnectTries; ++tries) {
+    if (::connect(descriptor, target, size) == 0) return true;
+    if (errno != EAGAIN && errno != EINTR) return false;
+  }
+  return false;
+}
+
+base::Result<std::vector<upstream::Address>, std::string> unix_address(const std::string& path) {
+  sockaddr_un socket{};
+  if (path.size() >= sizeof socket.sun_path) return std::string("the path of the unix socket is too long");
+  socket.sun_family = AF_UNIX;
+  std::memcpy(socket.sun_path, path.c_str(), path.size() + 1);
+  upstream::Address address;
+  static_assert(sizeof socket <= sizeof address.storage);
+  std::memcpy(address.storage.data(), &socket, sizeof socket);
+  address.size = static_cast<std::uint32_t>(sizeof socket);
+  return std::vector<upstream::Address>{address};
 }
 
 }  // namespace
@@ -96,11 +122,12 @@ base::Result<std::unique_ptr<upstream::ByteStream>, int> SocketConnector::connec
   const int descriptor = ::socket(target->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (descriptor < 0) return errno;
   const int on = 1;
-  if (target->sa_family != AF_UNIX) {
+  const bool is_unix = target->sa_family == AF_UNIX;
+  if (!is_unix) {
     (void)::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (options.tcp_keepalive) (void)::setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
   }
-  const bool connected = ::connect(descriptor, target, address.size) == 0;
+  const bool connected = is_unix ? connect_unix(descriptor, target, address.size) : ::connect(descriptor, target, address.size) == 0;
   if (!connected && errno != EINPROGRESS && errno != EINTR) {
     const int os_error = errno;
     ::close(descriptor);
@@ -111,6 +138,7 @@ base::Result<std::unique_ptr<upstream::ByteStream>, int> SocketConnector::connec
 }
 
 base::Result<std::vector<upstream::Address>, std::string> SystemResolver::resolve(const std::string& host, std::uint16_t port) {
+  if (host.starts_with('/')) return unix_address(host);
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;

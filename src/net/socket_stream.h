@@ -1,4 +1,4 @@
-// A TCP connection to a backend on a plain POSIX socket.
+// A TCP or unix connection to a backend on a plain POSIX socket.
 //
 // WHAT    ByteStream and Connector over sockets. The socket itself is in blocking mode with
 //         SO_RCVTIMEO and SO_SNDTIMEO set once when it is connected, so that a waiting read is ONE
@@ -41,7 +41,7 @@ class SocketConnector final : public upstream::Connector {
                                                                    const upstream::ConnectOptions& options) noexcept override;
 };
 
-// getaddrinfo(3): follows /etc/hosts, nsswitch and the system's address order (RFC 6724).
+// Unix sockets as they are; else getaddrinfo(3): follows /etc/hosts, nsswitch and the system's address order (RFC 6724).
 class SystemResolver final : public upstream::Resolver {
  public:
   base::Result<std::vector<upstream::Address>, std::string> resolve(const std::string& host, std::uint16_t port) override;

@@ -74,7 +74,8 @@ class Connector {
 
 class Resolver {
  public:
-  // Blocks as long as the system's resolver does. Fails with its sentence. Never empty.
+  // Blocks as long as the system's resolver does. Fails with its sentence. Never empty. A host that
+  // begins with '/' is the path of a unix socket.
   virtual base::Result<std::vector<Address>, std::string> resolve(const std::string& host, std::uint16_t port) = 0;
 
  protected:

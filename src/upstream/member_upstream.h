@@ -13,7 +13,7 @@ namespace cxxproxy::upstream {
 struct MemberUpstream {
   MemberUpstream(const config::MemberSpec& member, Resolver& resolver)
       : spec(member),
-        addresses(member.url.host, member.url.port, kDefaultAddressTtl, resolver),
+        addresses(member.url.socket.empty() ? member.url.host : member.url.socket, member.url.port, kDefaultAddressTtl, resolver),
         pool(PoolLimits{member.max, member.reuse, member.ttl}) {}
 
   const config::MemberSpec& spec;

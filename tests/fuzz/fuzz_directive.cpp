@@ -32,7 +32,7 @@ std::vector<std::string_view> split(std::string_view text, char at) {
 }
 
 Problem say(VhostConfig& server, AnswerRules& answers, Words line) {
-  const Statement said{line[0], {"fuzz.conf", 1}};
+  const Statement said{line[0], {"fuzz.conf", 1}, nullptr};
   const Words words = line.subspan(1);
   switch (line[0][0]) {
     case 'B':
@@ -52,7 +52,7 @@ Problem say(VhostConfig& server, AnswerRules& answers, Words line) {
     case 'F':
       return say_cookie_flags(answers.flags, said, words);
     default:
-      return say_proxy_pass(server, said, words);
+      return say_proxy_pass(server, said, RuleKind::Prefix, words);
   }
 }
 
@@ -88,9 +88,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view path = lines.empty() ? std::string_view{} : lines.back();
   const RouteMatch found = vhost.find_route(path);
   RouteMatch expected;
-  for (const Route& rule : vhost.tables[0]->rules()) {
-    if (const std::size_t matched = path_matches(rule.path, path)) {
-      expected = {&rule, matched};
+  for (const Route& rule : vhost.rules[0]->rules.rules()) {
+    if (RouteMatch match = rule_matches(rule, path, nullptr)) {
+      expected = std::move(match);
       break;
     }
   }

@@ -37,6 +37,7 @@ std::string scopes(unsigned contexts) {
 std::string scopes(const DirectiveRow& row) {
   switch (row.id) {
     case DirectiveId::ProxyPass:
+    case DirectiveId::ProxyPassMatch:
     case DirectiveId::ProxyPassReverse:
       return "server config, virtual host, `<Location>`";
     case DirectiveId::BalancerMember:
@@ -49,7 +50,8 @@ std::string scopes(const DirectiveRow& row) {
 
 std::string shown(const DirectiveRow& row, const char* name) {
   const std::string line = std::string(name) + ' ' + row.syntax;
-  return row.id == DirectiveId::ProxySection ? line + " ... </" + (name + 1) + '>' : line;
+  const bool is_section = row.id == DirectiveId::ProxySection || row.id == DirectiveId::ProxyMatchSection;
+  return is_section ? line + " ... </" + (name + 1) + '>' : line;
 }
 
 void print_introduction() {
@@ -85,7 +87,7 @@ const char* title(Place place) {
     case Place::Balancer:
       return "Parameters of a balancer\n\nOn `ProxyPass` to `balancer://name`, and `ProxySet` or `<Proxy>` of it.";
     case Place::Rule:
-      break;
+      return "Words about a rule\n\nOn `ProxyPass` and `ProxyPassMatch`, to a backend as well as to a balancer.";
   }
   return "";
 }
@@ -104,9 +106,15 @@ void print_rules() {
       "## How it is put together\n\n"
       "- The first rule in file order that matches a path decides; `/seg` matches `/seg` and `/seg/x`, not `/segment`;\n"
       "  runs of slashes count as one. What follows the matched part is appended to the URL as it is.\n"
+      "- An expression is searched anywhere in the decoded path; `$` is the real end of it. `$0` to `$9` in the URL are its\n"
+      "  groups. A URL with `$1` keeps no connections unless `enablereuse=On` says so, and never when a part of its host or\n"
+      "  port is filled. What a request fills is the path, or letters of a host where the rule has a reference there.\n"
+      "- Rules with `mapping=` come before all others, and before RewriteRule and Alias.\n"
       "- The rule of a `<Location>` comes before the rules of the server; the main server's rules come before those of\n"
       "  a virtual host. `ProxyPass /path !` keeps a path here.\n"
       "- A virtual host sees its own balancers and backends and the main server's, never another virtual host's.\n"
+      "- A backend is `http://host:port/path`, or `unix:/path/of/socket|http://name/path`: a socket path that does not begin\n"
+      "  with `/` lies below DefaultRuntimeDir, and the name is what the backend sees as Host.\n"
       "- One URL is one backend: a second `ProxyPass` to it uses it, and its parameters have no effect (configtest\n"
       "  warns). `ProxySet` changes a backend or balancer wherever it stands in the file; the later value wins.\n"
       "- `BalancerMember` of a URL that the balancer has already changes that member.\n"
@@ -134,6 +142,7 @@ int main() {
   print_supported_directives();
   print_parameters(Place::Member);
   print_parameters(Place::Balancer);
+  print_parameters(Place::Rule);
   print_rules();
   print_not_yet();
   return std::ferror(stdout) != 0 ? 1 : 0;

@@ -41,6 +41,7 @@ MatrixRow row_of(DirectiveId id) {
     case DirectiveId::ProxyPreserveHost:
     case DirectiveId::ProxyAddHeaders:
     case DirectiveId::Proxy100Continue:
+    case DirectiveId::ProxyPassInterpolateEnv:
       return kFlag;
     case DirectiveId::ProxyTimeout:
       return {Merging::InnerWins, {"11", "22", "33", "44"}};
@@ -56,17 +57,24 @@ MatrixRow row_of(DirectiveId id) {
       return {Merging::ServerOnly, {"5", "9", "", ""}};
     case DirectiveId::ProxyBadHeader:
       return {Merging::ServerOnly, {"Ignore", "StartBody", "", ""}};
+    case DirectiveId::ProxyPassInherit:
+    case DirectiveId::BalancerInherit:
+      return {Merging::ServerOnly, {"Off", "On", "", ""}};
     case DirectiveId::ProxyStatus:
       return {Merging::ServerOnly, {"On", "Full", "", ""}};
     case DirectiveId::ProxyCheckNames:
       return {Merging::MainOnly, {"Off", "", "", ""}};
     case DirectiveId::ProxyPass:
+    case DirectiveId::ProxyPassMatch:
+    case DirectiveId::ProxyMatchSection:
       return {Merging::Lists, {}, "resolve_test.cpp, location_config_test.cpp: rules of the main server first, the inner <Location>'s rule wins"};
     case DirectiveId::ProxyPassReverse:
     case DirectiveId::ProxyPassReverseCookieDomain:
     case DirectiveId::ProxyPassReverseCookiePath:
     case DirectiveId::ProxyCookieFlags:
       return {Merging::Lists, {}, "answer_rules_test.cpp: outer scopes first, cookie flags inner scopes first"};
+    case DirectiveId::ProxyErrorOverride:
+      return {Merging::Lists, {}, "field_statements_test.cpp: the inner scope switches, codes add up"};
     case DirectiveId::BalancerMember:
     case DirectiveId::ProxySet:
     case DirectiveId::ProxySection:
@@ -130,15 +138,27 @@ Problem say_in(Scopes& all, const DirectiveRow& row, Level level, std::string_vi
       return say_max_forwards(server.max_forwards, said, text);
     case DirectiveId::ProxyBadHeader:
       return say_bad_header(server.bad_header, said, text);
+    case DirectiveId::ProxyPassInterpolateEnv:
+      scope.interpolate.set(flag_of(text), where);
+      return std::nullopt;
+    case DirectiveId::ProxyPassInherit:
+      server.rule_inherit.set(flag_of(text), where);
+      return std::nullopt;
+    case DirectiveId::BalancerInherit:
+      server.balancer_inherit.set(flag_of(text), where);
+      return std::nullopt;
     case DirectiveId::ProxyStatus:
       return say_show_status(server.show_status, said, text);
     case DirectiveId::ProxyCheckNames:
       server.check_names.set(flag_of(text), where);
       return std::nullopt;
     case DirectiveId::ProxyPass:
+    case DirectiveId::ProxyPassMatch:
+    case DirectiveId::ProxyMatchSection:
     case DirectiveId::ProxyPassReverse:
     case DirectiveId::ProxyPassReverseCookieDomain:
     case DirectiveId::ProxyPassReverseCookiePath:
+    case DirectiveId::ProxyErrorOverride:
     case DirectiveId::ProxyCookieFlags:
     case DirectiveId::ProxyRequests:
     case DirectiveId::ProxySection:

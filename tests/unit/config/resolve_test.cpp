@@ -313,7 +313,7 @@ TEST_CASE("numbers and keys of ten thousand rules and a thousand virtual hosts")
   for (int i = 0; i < 1'000; ++i) REQUIRE(say(house.add("v" + std::to_string(i)), "ProxyPass /v http://v/" + std::to_string(i)) == "");
   auto& resolution = house.resolve();
   CHECK(resolution.whole->members.size() == 11'000);
-  CHECK(resolution.whole->tables.size() == 1'001);
+  CHECK(resolution.whole->lists.size() == 1'001);
   const ResolvedVhost& last = *resolution.vhosts.back();
   CHECK(last.target_of(*last.find_route("/p9999/x").route).member->url.port == 10'000);
   CHECK(last.target_of(*last.find_route("/v").route).member->url.path == "/999");

@@ -6,6 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "config/servlet_path.h"
+#include "said.h"
+
 using namespace cxxproxy::config;
 
 namespace {
@@ -23,7 +26,7 @@ std::vector<Route> rules_of(const std::vector<std::string>& paths) {
 // The definition: try the rules one by one.
 RouteMatch first_match(const RouteTable& table, std::string_view uri) {
   for (const Route& rule : table.rules()) {
-    if (const std::size_t matched = path_matches(rule.path, uri)) return {&rule, matched};
+    if (RouteMatch match = rule_matches(rule, uri, nullptr)) return match;
   }
   return {};
 }
@@ -36,6 +39,78 @@ std::string random_path(std::mt19937& random, std::string_view alphabet, std::si
 }
 
 }  // namespace
+
+TEST_CASE("mapping=servlet reads a path as a servlet container does") {
+  struct Row {
+    const char* rule;
+    const char* uri;
+    std::size_t matched;
+    const char* clean;
+  };
+  const std::vector<Row> rows = {
+      {"/app", "/app", 4, "/app"},           {"/app", "/app/x", 4, "/app/x"},        {"/app", "/app;v=1/x", 4, "/app/x"},
+      {"/app", "/app;v=1", 4, "/app"},       {"/app", "/app/x;v=1/y", 4, "/app/x/y"}, {"/app", "/apple", 0, ""},
+      {"/app/", "/app", 0, ""},              {"/app/", "/app/", 5, "/app/"},         {"/app/", "/app;v/x", 7, "/app/x"},
+      {"/app", "/x/..;/app/y", 10, "/app/y"}, {"/app", "/app/..;/x", 0, ""},          {"/app", "/app/..;/app/y", 12, "/app/y"},
+      {"/app", "/..;/app", 0, ""},           {"/", "/", 1, "/"},                     {"/", "/a;b/c", 1, "/a/c"},
+      {"/app", "//app//x", 6, "/app/x"},     {"/app", "/.;v/app", 8, "/app"},        {"/a/b", "/a;1/b;2/c;3", 6, "/a/b/c"},
+      {"/app", "/app/x/..;v", 11, "/app/"},   {"/app", "/app/", 4, "/app/"},          {"app", "/app", 0, ""},
+  };
+  for (const Row& row : rows) {
+    INFO(row.rule << " on " << row.uri);
+    const ServletMatch match = servlet_match(row.rule, row.uri);
+    CHECK(match.matched == row.matched);
+    if (row.matched != 0) CHECK(match.clean == row.clean);
+  }
+}
+
+TEST_CASE("references are filled as ap_pregsub does, and stay out of host and port") {
+  const std::string_view subject = "/a.b/c";
+  Groups groups{};
+  groups[0] = {0, 6, true};
+  groups[1] = {1, 4, true};
+  groups[2] = {4, 6, true};
+  CHECK(expand_references("http://h/$1$2", subject, groups) == "http://h/a.b/c");
+  CHECK(expand_references("http://h/\\$1\\\\$9-$x$", subject, groups) == "http://h/$1\\-$x$");
+  struct Row {
+    const char* url;
+    bool inside;
+  };
+  const std::vector<Row> rows = {
+      {"http://h/$1", true},   {"http://h:80$2", true},  {"http://h:80$1", false}, {"http://h$1/x", true},   {"http://h$2/x", false},
+      {"http://$1/x", true},   {"http://$1", true},      {"http://$0", false},     {"http://h$9$2", true},   {"http://h$9$1", false},
+      {"http://h$2?q=$1", true}, {"$1://h/", false},     {"http://h:$1/", true},   {"http://h?$1", true},    {"balancer://b$2", true},
+  };
+  for (const Row& row : rows) {
+    INFO(row.url);
+    CHECK(references_stay_inside(row.url, subject, groups) == row.inside);
+  }
+}
+
+TEST_CASE("expressions, variables and prefixes are one list in file order") {
+  const TestSurroundings around;
+  auto rules = rules_of({"/a/b", "^/a/([0-9]+)", "/a", "${V}", "b$", "/late"});
+  for (const std::size_t i : {1u, 4u}) rules[i].pattern = *around.compile(rules[i].path);
+  rules[3].options.interpolate = true;
+  const RouteTable table(std::move(rules));
+  class One final : public Variables {
+   public:
+    std::string value(std::string_view name) const override { return name == "V" ? "/late" : ""; }
+  };
+  const One variables;
+  const auto rule = [&](const char* uri, const Variables* on) {
+    const RouteMatch match = table.find(uri, on);
+    return match ? match.route - table.rules().data() : -1;
+  };
+  CHECK(rule("/a/b", nullptr) == 0);
+  CHECK(rule("/a/12", nullptr) == 1);
+  CHECK(table.find("/a/12").groups[1].of("/a/12") == "12");
+  CHECK(rule("/a/x", nullptr) == 2);
+  CHECK(rule("/late", nullptr) == 5);
+  CHECK(rule("/late", &variables) == 3);
+  CHECK(rule("/x/b", nullptr) == 4);
+  CHECK(rule("/x/b\n", nullptr) == -1);
+}
 
 TEST_CASE("a rule covers whole segments, and runs of slashes match runs of slashes") {
   struct Row {

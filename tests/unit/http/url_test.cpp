@@ -144,9 +144,28 @@ TEST_CASE("a malformed URL is refused with a sentence that names the fault", "[u
   CHECK_THAT(url.error().text, Catch::Contains(row.part));
 }
 
+TEST_CASE("a backend behind a unix socket has its path, and a host for the Host field", "[url]") {
+  const auto url = parse_url("unix:/run/a.sock|http://Name:81/base");
+  REQUIRE(url);
+  CHECK(url->socket == "/run/a.sock");
+  CHECK(url->authority() == "name:81");
+  CHECK(url->text() == "http://name:81/base");
+  CHECK(url->name() == "unix:/run/a.sock|http://name:81/base");
+  CHECK(parse_url("UNIX:a.sock|http:")->text() == "http://localhost");
+  CHECK(parse_url("unix:///run/a.sock|http://h")->socket == "/run/a.sock");
+  for (const std::string text : {"unix:|http://h", "unix:/run/a.sock", "unix://host/run|http://h", "unix:/a\tb|http://h", "unix:/s|", "unix:/s|/x"}) {
+    CAPTURE(text);
+    CHECK_FALSE(parse_url(text));
+  }
+  CHECK(parse_url("unix:/" + std::string(106, 's') + "|http://h"));
+  CHECK_FALSE(parse_url("unix:/" + std::string(107, 's') + "|http://h"));
+  // Only a configuration names a socket.
+  CHECK_FALSE(parse_origin("unix:/run/a.sock|http://h/"));
+}
+
 TEST_CASE("schemes of later versions and unknown schemes are told apart", "[url]") {
   const auto later = GENERATE("ajp://h:8009/", "FCGI://h", "scgi://h", "uwsgi://h", "h2://h", "h2c://h", "ftp://h/",
-                              "fd://p", "connect://h", "unix:/run/a.sock|http://h/", "UNIX:/run/a.sock|fcgi://h/");
+                              "fd://p", "connect://h", "UNIX:/run/a.sock|fcgi://h/");
   CAPTURE(later);
   const auto url = parse_url(later);
   REQUIRE_FALSE(url);

@@ -1,0 +1,62 @@
+// From a request to the URL of its backend.
+//
+// WHAT    translate() finds the rule and writes r->filename "proxy:scheme://…"; make_canonical() gives the
+//         path the form in which it goes to the backend; take_handler_url() does both for SetHandler.
+//         proxied_url() and split_backend_url() read such a URL again, whoever wrote it.
+// SHAPES  Host and port come from the configuration: what a request adds must be the path, or a host
+//         name where a rule's URL has a reference or a variable in that place; else 400. A unix socket
+//         is only taken from the configuration. The notes proxy-nocanon, proxy-noencode and
+//         proxy-noquery say the same as mod_proxy's.
+// ERRORS  httpd statuses; every refusal leaves a log line.
+// SOURCE  httpd's modules/proxy/mod_proxy.c gives the same answers; CVE-2011-3368, CVE-2021-40438,
+//         CVE-2023-25690, CVE-2024-38477, CVE-2024-43204.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "config/resolved_vhost.h"
+#include "httpd/httpd_api.h"
+
+namespace cxxproxy::httpd {
+
+enum class PathForm : std::uint8_t { Encoded, Decoded };
+
+// kDeclined: not ours. For PathForm::Encoded a match answers kDone, which keeps the path as it is.
+int translate(request_rec* r, PathForm form);
+
+int make_canonical(request_rec* r);
+
+// SetHandler "proxy:URL" or "cxxproxy:URL": the file's path is appended, as mod_proxy does.
+int take_handler_url(request_rec* r);
+
+// The backend URL of a request that is ours to serve, empty for any other.
+std::string_view proxied_url(const request_rec* r) noexcept;
+
+// "unix:/socket|scheme://authority/rest" in its parts, views into the argument.
+struct BackendUrl {
+  std::string_view socket;
+  std::string_view origin;  // scheme://authority
+  std::string_view rest;
+};
+BackendUrl split_backend_url(std::string_view url) noexcept;
+
+// What translate() found, so that the handler need not look the URL up again.
+struct Chosen {
+  config::Target target;
+  std::string_view origin;  // of the rule's URL; another one in r->filename means that it was changed
+};
+const Chosen* chosen_target(const request_rec* r) noexcept;
+
+// Does "unix:" occur in what the client sent? Then a socket that only a rewriting rule names may be the
+// client's choice.
+bool request_mentions_socket(request_rec* r);
+
+// `text` with ${NAME} filled from the environment of the request.
+std::string filled_with_variables(const request_rec* r, std::string_view text);
+
+// One log line with the reason, and the status back.
+int refuse(request_rec* r, int status, const char* why);
+
+}  // namespace cxxproxy::httpd
