@@ -90,7 +90,7 @@ int main() {
   measure("5 members, longest table to fill", unlike(5, 9931, 7));
   measure("200 members, stride order", unlike(200, 101, 3));
   measure("1024 members, stride order", unlike(1024, 101, 9));
-  for (const std::size_t members : {2, 200}) {
+  for (const std::size_t members : {std::size_t{2}, std::size_t{200}}) {
     const std::vector<std::uint32_t> equal(members, 100);
     const std::string with = std::to_string(members) + " members, ";
     measure((with + "leastload").c_str(), equal, config::Method::LeastLoad);

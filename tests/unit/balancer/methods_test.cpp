@@ -96,7 +96,7 @@ TEST_CASE("every method gives only members on offer, and another one to a furthe
     }
     CHECK(bench.slots.in_flight() == 0);
     balancer::TriedSet three;
-    for (const std::size_t i : {0, 2, 3}) three.insert(i);
+    for (const unsigned i : {0u, 2u, 3u}) three.insert(i);
     CHECK(pick(bench, key(1), three) == 4);  // the next set
     three.insert(4);
     CHECK_FALSE(bench.balancer->pick(three, bench.clock.now()).has_value());
