@@ -40,6 +40,14 @@ std::string forwarded_text(unsigned fields) {
   return text;
 }
 
+std::string override_text(bool on, const ErrorCodes& codes) {
+  std::string text = on ? "On" : "Off";
+  for (int code = ErrorCodes::kFirst; on && code <= ErrorCodes::kLast; ++code) {
+    if (codes.has(code)) text.append(" ").append(std::to_string(code));
+  }
+  return text;
+}
+
 std::string boundary_text(http::Boundary value) { return value == http::Boundary::Segment ? "Segment" : "Text"; }
 
 }  // namespace
@@ -99,6 +107,8 @@ std::optional<EffectiveValue> effective_value(const DirectiveRow& row, const Vho
       return value_of(row, scope.fields.forwarded_fields, forwarded_text);
     case DirectiveId::ProxyForwardedTrust:
       return value_of(row, scope.fields.forwarded_trust, [](const ForwardedTrust* trust) { return trust->text; });
+    case DirectiveId::ProxyErrorOverride:
+      return value_of(row, scope.fields.error_override, [&](bool on) { return override_text(on, scope.fields.error_codes); });
     case DirectiveId::ProxyVia:
       return value_of(row, server.via, via_text);
     case DirectiveId::ProxyMaxForwards:
@@ -111,7 +121,6 @@ std::optional<EffectiveValue> effective_value(const DirectiveRow& row, const Vho
     case DirectiveId::ProxyPassReverseCookieDomain:
     case DirectiveId::ProxyPassReverseCookiePath:
     case DirectiveId::ProxyCookieFlags:
-    case DirectiveId::ProxyErrorOverride:
     case DirectiveId::ProxyRequests:
     case DirectiveId::ProxySection:
     case DirectiveId::BalancerMember:

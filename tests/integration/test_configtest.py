@@ -179,13 +179,17 @@ MATRIX = {
     "ProxyPassReverseMode": ("Text", "Segment", "Text", "Segment"),
     "ProxyForwardedFields": ("For", "Port Forwarded", "For Host", "Server"),
     "ProxyForwardedTrust": ("None", "10.0.0.0/8 ::1", "192.0.2.1", "None"),
+    "ProxyErrorOverride": ("On", "Off", "On", "Off"),
+    "ProxyPassInterpolateEnv": ("On", "Off", "On", "Off"),
+    "ProxyPassInherit": ("Off", "On", None, None),
+    "BalancerInherit": ("Off", "On", None, None),
     "ProxyVia": ("On", "Block", None, None),
     "ProxyMaxForwards": ("5", "9", None, None),
     "ProxyBadHeader": ("Ignore", "StartBody", None, None),
     "ProxyStatus": ("On", "Full", None, None),
 }
 # What adds to lists, has one value, or is for the whole server: other tests.
-NO_MATRIX = {"ProxyPass", "ProxyPassReverse", "ProxyPassReverseCookieDomain", "ProxyPassReverseCookiePath", "ProxyCookieFlags",
+NO_MATRIX = {"ProxyPass", "ProxyPassMatch", "<ProxyMatch", "ProxyPassReverse", "ProxyPassReverseCookieDomain", "ProxyPassReverseCookiePath", "ProxyCookieFlags",
              "ProxyRequests", "<Proxy", "BalancerMember", "ProxySet", "ProxyCheckNames", "ProxyExplain"}
 
 

@@ -42,6 +42,7 @@ MatrixRow row_of(DirectiveId id) {
     case DirectiveId::ProxyAddHeaders:
     case DirectiveId::Proxy100Continue:
     case DirectiveId::ProxyPassInterpolateEnv:
+    case DirectiveId::ProxyErrorOverride:  // its codes add up: field_statements_test.cpp
       return kFlag;
     case DirectiveId::ProxyTimeout:
       return {Merging::InnerWins, {"11", "22", "33", "44"}};
@@ -73,8 +74,6 @@ MatrixRow row_of(DirectiveId id) {
     case DirectiveId::ProxyPassReverseCookiePath:
     case DirectiveId::ProxyCookieFlags:
       return {Merging::Lists, {}, "answer_rules_test.cpp: outer scopes first, cookie flags inner scopes first"};
-    case DirectiveId::ProxyErrorOverride:
-      return {Merging::Lists, {}, "field_statements_test.cpp: the inner scope switches, codes add up"};
     case DirectiveId::BalancerMember:
     case DirectiveId::ProxySet:
     case DirectiveId::ProxySection:
@@ -132,6 +131,8 @@ Problem say_in(Scopes& all, const DirectiveRow& row, Level level, std::string_vi
       return say_forwarded_fields(scope.fields.forwarded_fields, said, split(text));
     case DirectiveId::ProxyForwardedTrust:
       return say_forwarded_trust(*server.own, scope.fields.forwarded_trust, said, split(text));
+    case DirectiveId::ProxyErrorOverride:
+      return say_error_override(scope.fields, said, split(text));
     case DirectiveId::ProxyVia:
       return say_via(server.via, said, text);
     case DirectiveId::ProxyMaxForwards:
@@ -158,7 +159,6 @@ Problem say_in(Scopes& all, const DirectiveRow& row, Level level, std::string_vi
     case DirectiveId::ProxyPassReverse:
     case DirectiveId::ProxyPassReverseCookieDomain:
     case DirectiveId::ProxyPassReverseCookiePath:
-    case DirectiveId::ProxyErrorOverride:
     case DirectiveId::ProxyCookieFlags:
     case DirectiveId::ProxyRequests:
     case DirectiveId::ProxySection:
