@@ -69,14 +69,18 @@ bool references_stay_inside(std::string_view url, std::string_view subject, cons
       continue;
     }
     const std::size_t run = end_of_run(url, at);
-    const bool is_path = (run == url.size() || url[run] == '?') && at != begin;
-    std::string_view first;  // that is not empty
+    // References that end the authority: the path, behind a host if the authority is references alone.
+    const bool ends_authority = run == url.size() || url[run] == '?';
+    const bool may_be_host = !ends_authority || at == begin;
+    bool has_host = at != begin;
+    bool in_path = false;
     for (; at < run; at += 2) {
       const std::string_view value = value_at(url, at, subject, groups);
-      if (!is_path && !is_authority_text(value, false)) return false;
-      if (first.empty()) first = value;
+      if (value.empty() || in_path) continue;
+      in_path = ends_authority && (value.front() == '/' || value.front() == '?');
+      if (in_path ? !has_host : !(may_be_host && is_authority_text(value, false))) return false;
+      has_host = true;
     }
-    if (is_path && !first.empty() && first.front() != '/' && first.front() != '?') return false;
   }
   return true;
 }

@@ -102,8 +102,9 @@ class RawBackend:
     that ends closes its connection. Exceptions that are not about the socket fail the test.
     """
 
-    def __init__(self, script, port=None, name="raw"):
-        self.port = port or free_port()
+    def __init__(self, script, port=None, name="raw", path=None):
+        self.path = path  # of a unix socket, instead of the port
+        self.port = None if path else port or free_port()
         self.name = name
         self.lock = threading.Lock()
         self.connections, self.requests, self.errors = [], [], []
@@ -122,9 +123,14 @@ class RawBackend:
 
     def listen(self):
         assert self._listener is None
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", self.port))
+        listener = socket.socket(socket.AF_UNIX if self.path else socket.AF_INET)
+        if self.path:
+            self.path.unlink(missing_ok=True)
+            listener.bind(str(self.path))
+            self.path.chmod(0o777)
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", self.port))
         listener.listen(512)
         self._listener = listener
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
@@ -151,7 +157,8 @@ class RawBackend:
             except OSError:
                 return
             sock.settimeout(4 * PATIENCE)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if not self.path:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
                 connection = Connection(self, sock, len(self.connections))
                 self.connections.append(connection)
@@ -188,9 +195,9 @@ class EchoBackend(RawBackend):
     the connection.
     """
 
-    def __init__(self, name="echo", port=None):
+    def __init__(self, name="echo", port=None, path=None):
         self._routes = {}
-        super().__init__(self._serve, port, name)
+        super().__init__(self._serve, port, name, path)
 
     def on(self, path, script):
         self._routes[path] = script

@@ -78,7 +78,7 @@ TEST_CASE("references are filled as ap_pregsub does, and stay out of host and po
   };
   const std::vector<Row> rows = {
       {"http://h/$1", true},   {"http://h:80$2", true},  {"http://h:80$1", false}, {"http://h$1/x", true},   {"http://h$2/x", false},
-      {"http://$1/x", true},   {"http://$1", true},      {"http://$0", false},     {"http://h$9$2", true},   {"http://h$9$1", false},
+      {"http://$1/x", true},   {"http://$1", true},      {"http://$1$2", true},     {"http://$2$1", false},    {"http://$0", false},     {"http://h$9$2", true},   {"http://h$9$1", false},
       {"http://h$2?q=$1", true}, {"$1://h/", false},     {"http://h:$1/", true},   {"http://h?$1", true},    {"balancer://b$2", true},
   };
   for (const Row& row : rows) {
