@@ -49,7 +49,10 @@ SAME = [
 @pytest.mark.parametrize("settings, members, count", SAME, ids=[f"{s}|{'|'.join(m)}" for s, m, _ in SAME])
 def test_the_order_is_that_of_mod_proxy(make, abc, settings, members, count):
     conf = pool(*[f"{b.url} {words}" for b, words in zip(abc, members)], balancer=settings)
-    theirs = order(make.httpd(conf, family="std", proxy=STOCK), count)
+    # mod_proxy counts a request as busy until its pool is gone, which may be after the next one came: its
+    # bybusyness is then not in the order of byrequests that it has without load.
+    stock = make.httpd(conf.replace("bybusyness", "byrequests"), family="std", proxy=STOCK)
+    theirs = order(stock, count)
     ours = order(make.httpd(conf), count)
     # Who serves, and how often, is the same with spares; the place of a spare in the turn is not promised.
     if "+R" in "".join(members):
