@@ -13,7 +13,7 @@ constexpr std::array<ErrcInfo, static_cast<std::size_t>(E::Count)> kTable{{
     {E::None, 100, S::Internal, 200, "no failure"},
     {E::NameNotResolved, 101, S::Upstream, 502, "the host name does not resolve"},
     {E::ConnectRefused, 102, S::Upstream, 503, "connection refused"},
-    {E::ConnectTimeout, 103, S::Upstream, 503, "no connection in time"},
+    {E::ConnectTimeout, 103, S::Upstream, 504, "no connection in time"},
     {E::ConnectFailed, 104, S::Upstream, 503, "cannot connect"},
     {E::SendFailed, 105, S::Upstream, 502, "the backend closed the connection while the request was sent"},
     {E::SendTimeout, 106, S::Upstream, 504, "the backend did not take the request in time"},

@@ -14,6 +14,7 @@ constexpr std::int64_t kSecond = 1'000'000;
 constexpr std::int64_t kLongest = 24 * 86'400 * kSecond;
 // mod_proxy has no limit; a backend that fills such a field costs this much memory for each request.
 constexpr std::int64_t kLargestField = 16 * 1024 * 1024;
+constexpr std::int64_t kLargestBody = 16 * 1024 * 1024;  // kept in memory, by each request that is under way
 
 constexpr std::int64_t kLongestSlowStart = 3600 * kSecond;
 
@@ -49,6 +50,8 @@ constexpr auto kRows = std::to_array<ParameterRow>({
      "what is sent again on a new connection or to the next member: on: a request that may be repeated (its method is "
      "idempotent, or nothing of it was sent); safe: when nothing of it was sent, or the method is GET, HEAD, OPTIONS or "
      "TRACE; off: only after a refused connection"},
+    {ParameterId::ReplayBody, "replaybody", Place::Member, ValueKind::Bytes, 0, kLargestBody, "65536",
+     "a request with a longer body is not sent again once a part of it was sent; this much memory for each such request"},
     {ParameterId::ResponseFieldSize, "responsefieldsize", Place::Member, ValueKind::Bytes, 0, kLargestField, "16384",
      "the longest field line of an answer; 0 is the default"},
     {ParameterId::LbSet, "lbset", Place::Member, ValueKind::Integer, 0, 99, "0",

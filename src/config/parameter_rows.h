@@ -59,6 +59,7 @@ enum class ParameterId : std::uint8_t {
   Status,
   TotalTimeout,
   Replay,
+  ReplayBody,
   ResponseFieldSize,
   LbSet,
   SlowStart,

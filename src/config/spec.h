@@ -70,6 +70,7 @@ struct MemberSpec {
   std::optional<base::Duration> ttl;              // idle lifetime of a kept connection
   std::optional<base::Duration> total_timeout;    // unset: no limit for a request as a whole
   Replay replay = Replay::On;
+  std::size_t replay_body = 64 * 1024;          // bytes of a request body that may have been sent and are kept for a replay
   std::size_t response_field_size = 16 * 1024;  // bytes in one field line of an answer
   std::uint32_t lbset = 0;                      // the lowest set with a usable member serves
   base::Duration slow_start{};                  // after an absence its share grows for this long; 0: at once

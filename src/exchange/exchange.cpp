@@ -25,13 +25,29 @@ ProxyErrc connect_errc(int os_error) noexcept {
 }  // namespace
 
 Exchange::Exchange(const Destination& destination, Downstream& downstream, const Services& services)
-    : destination_(destination), downstream_(downstream), services_(services), started_(services.clock.now()) {}
+    : destination_(destination),
+      downstream_(downstream),
+      services_(services),
+      started_(services.clock.now()),
+      total_deadline_(total_deadline_of_all()) {}
+
+// Until a member is chosen the request has the longest of the members' total timeouts; one member
+// without a limit means none.
+base::Instant Exchange::total_deadline_of_all() const {
+  if (downstream_.facts().body == BodyKind::None) return base::Instant::max();
+  base::Duration longest = base::Duration::zero();
+  for (const upstream::MemberUpstream* member : destination_.members) {
+    if (!member->spec.total_timeout) return base::Instant::max();
+    longest = std::max(longest, *member->spec.total_timeout);
+  }
+  return destination_.members.empty() ? base::Instant::max() : started_ + longest;
+}
 
 Step Exchange::step() {
   for (;;) {
-    if (total_deadline_ != base::Instant::max() && state_ < State::Discarding && services_.clock.now() >= total_deadline_) {
-      limit_ = total_deadline_ - started_;
-      (void)attempt_failed(ProxyErrc::TotalTimeout, in_head_ ? Phase::Head : Phase::Body);
+    const bool limited = total_deadline_ != base::Instant::max() && state_ != State::Pick && state_ < State::Discarding;
+    if (limited && services_.clock.now() >= total_deadline_) {
+      (void)total_time_over();
       continue;
     }
     unsigned needs = 0;
@@ -95,8 +111,8 @@ Exchange::Flow Exchange::prefetch(unsigned& needs) {
     if (part.kind == BodyPart::Kind::Failed) return give_up({part.error, Phase::Send, true, 0});
     armed_ = false;
     if (!count_body(part.bytes)) return give_up({ProxyErrc::ClientBodyIncomplete, Phase::Send, true, 0});
-    keep_body(part.parts, part.bytes);
-    if (part.kind == BodyPart::Kind::End || part.last) body_complete_ = true;
+    for (const ConstBuffer& piece : part.parts) kept_.append(piece.data, piece.size);
+    if (is_last(part)) body_complete_ = true;
   }
   if (body_complete_ && facts.body == BodyKind::Length && facts.length_is_exact && body_read_ != facts.length) {
     return give_up({ProxyErrc::ClientBodyIncomplete, Phase::Send, true, 0});
@@ -111,9 +127,23 @@ bool Exchange::count_body(std::size_t bytes) {
   return facts.body != BodyKind::Length || !facts.length_is_exact || body_read_ <= facts.length;
 }
 
+// A length that is certain ends the body by itself: the answer may come before the client side says so,
+// and would otherwise look early.
+bool Exchange::is_last(const BodyPart& part) const {
+  const RequestFacts& facts = downstream_.facts();
+  const bool exact = facts.body == BodyKind::Length && facts.length_is_exact;
+  return part.kind == BodyPart::Kind::End || part.last || (exact && body_read_ == facts.length);
+}
+
+// Called while nothing that was kept waits to be sent. A body that cannot be kept whole is not kept.
 void Exchange::keep_body(std::span<const ConstBuffer> parts, std::size_t bytes) {
-  if (body_beyond_kept_ || kept_.size() + bytes > kKeptBody) {
-    body_beyond_kept_ = body_beyond_kept_ || bytes > 0;
+  if (bytes == 0 || body_beyond_kept_) return;
+  const RequestFacts& facts = downstream_.facts();
+  const std::size_t limit = member().spec.replay_body;
+  const bool too_long = facts.body == BodyKind::Length && facts.length_is_exact && facts.length > limit;
+  if (!facts.idempotent || too_long || kept_.size() + bytes > limit) {
+    body_beyond_kept_ = true;
+    kept_ = std::string();
     return;
   }
   for (const ConstBuffer& part : parts) kept_.append(part.data, part.size);
@@ -121,25 +151,25 @@ void Exchange::keep_body(std::span<const ConstBuffer> parts, std::size_t bytes) 
 
 // ---------------------------------------------------------------- where to
 
+void Exchange::choose_member() {
+  const auto now = services_.clock.now();
+  next_member_ = destination_.balancer->pick(tried_, now, downstream_.pick_observer(), downstream_.pick_hint());
+  if (next_member_) flight_.begin(*destination_.balancer, *next_member_, now);
+}
+
 Exchange::Flow Exchange::pick() {
   armed_ = false;
   if (destination_.balancer != nullptr) {
-    const auto chosen = destination_.balancer->pick(tried_, services_.clock.now(), downstream_.pick_observer(), downstream_.pick_hint());
-    if (!chosen) {
-      if (last_error_) return give_up(last_error_);
-      failure_ = {ProxyErrc::NoUsableMember, Phase::Route, true, 0};
-      downstream_.report({.error = failure_, .end = AttemptEnd::GaveUp, .number = attempts_ + 1});
-      state_ = State::Done;
-      return Flow::Progress;
-    }
+    if (attempts_ == 0) choose_member();
+    const auto chosen = std::exchange(next_member_, std::nullopt);
+    if (!chosen) return give_up({ProxyErrc::NoUsableMember, Phase::Route, true, 0});
     member_index_ = *chosen;
     tried_.insert(member_index_);
-    flight_.begin(*destination_.balancer, member_index_, services_.clock.now());
   }
   replayed_ = false;
   fresh_ = false;
   ++attempts_;
-  if (member().spec.total_timeout) total_deadline_ = started_ + *member().spec.total_timeout;
+  total_deadline_ = member().spec.total_timeout ? started_ + *member().spec.total_timeout : base::Instant::max();
   downstream_.member_chosen(member().spec, member_index_);
   state_ = State::Slot;
   return Flow::Progress;
@@ -214,7 +244,6 @@ Exchange::Flow Exchange::begin_request() {
   sent_bytes_ = 0;
   sending_ = true;
   await_continue_ = plan_.expect_continue;
-  if (await_continue_) continue_deadline_ = services_.clock.now() + kContinueWait;
   http::HeadLimits limits;
   limits.field = member().spec.response_field_size;
   limits.head = std::max(limits.head, 2 * limits.field);

@@ -7,8 +7,8 @@
 // SHAPES  With Services::may_wait a read may take one stream patience (200 ms) instead of answering
 //         WouldBlock; the driver must then be a thread that has nothing else to do.
 //         Memory: a head buffer of kHeadBuffer bytes that grows with the head up to its limit, the
-//         first kKeptBody bytes of the request body (so that it can be sent again), and one body
-//         buffer of kBodyBuffer lent by the downstream.
+//         first kPrefetch bytes of the request body or all of it up to the member's `replaybody` (so
+//         that it can be sent again), and one body buffer of kBodyBuffer lent by the downstream.
 // ERRORS  failure() after Done. Every failed attempt is reported once to the downstream.
 // SOURCE  What may be repeated: RFC 9110 9.2.2; docs/decisions/0003-replay-and-failover.md.
 #pragma once
@@ -33,7 +33,6 @@ inline constexpr std::size_t kHeadBuffer = 16 * 1024;
 inline constexpr std::size_t kBodyBuffer = 64 * 1024;
 inline constexpr std::size_t kPrefetch = 16 * 1024;
 inline constexpr std::size_t kPrefetchEnough = kPrefetch - 80;  // mod_proxy's limit between length and chunks
-inline constexpr std::size_t kKeptBody = 64 * 1024;
 inline constexpr unsigned kMaxInterim = 10;
 inline constexpr base::Duration kContinueWait = std::chrono::seconds(1);
 // A head without a byte of its body waits this long for company: backends that write both apart then
@@ -92,6 +91,7 @@ class Exchange {
   enum class Flow : std::uint8_t { Progress, Waiting };
 
   Flow prefetch(unsigned& needs);
+  void choose_member();
   Flow pick();
   Flow take_slot(unsigned& needs);
   Flow connect(unsigned& needs);
@@ -119,6 +119,7 @@ class Exchange {
   void queue_body_end();
   void keep_body(std::span<const upstream::ConstBuffer> parts, std::size_t bytes);
   bool count_body(std::size_t bytes);
+  bool is_last(const BodyPart& part) const;
 
   Flow attempt_failed(base::ProxyErrc code, base::Phase phase, int os_error = 0, std::string_view detail = {});
   AttemptEnd after_failure(const base::Error& error, bool reused) const;
@@ -126,12 +127,15 @@ class Exchange {
   balancer::Failure failure_for_member(const base::Error& error, bool reused) const;
   Flow give_up(const base::Error& error);
   Flow deadline_passed();
+  Flow total_time_over();
   bool may_be_sent_again(const base::Error& error) const;
+  base::Phase phase() const noexcept;
 
   void arm(base::Duration limit);
   upstream::Wait wait_mode();
   upstream::MemberUpstream& member() const { return *destination_.members[member_index_]; }
   base::Duration timeout() const;
+  base::Instant total_deadline_of_all() const;
 
   const Destination destination_;
   Downstream& downstream_;
@@ -141,11 +145,11 @@ class Exchange {
   base::Error failure_{};
   unsigned attempts_ = 0;
   std::size_t member_index_ = 0;
+  std::optional<std::size_t> next_member_;  // chosen when the attempt before it failed
   balancer::TriedSet tried_{};
   balancer::Flight flight_;     // this attempt, where a balancer counts it
   bool fresh_ = false;          // next lease must be a new connection: this is a replay
   bool replayed_ = false;       // this member was already tried again on a new connection
-  base::Error last_error_{};
 
   upstream::Lease lease_;
   upstream::AddressBook::List addresses_;
@@ -153,7 +157,7 @@ class Exchange {
   std::string resolver_error_;
 
   const base::Instant started_;
-  base::Instant total_deadline_ = base::Instant::max();
+  base::Instant total_deadline_;
   base::Instant deadline_{};
   base::Duration limit_{};
   bool armed_ = false;

@@ -24,7 +24,8 @@ bool another_member_may_help(ProxyErrc code) noexcept {
     case ProxyErrc::ResetBeforeHead:
     case ProxyErrc::HeadTimeout:
     case ProxyErrc::BodyTruncated:  // only counts while nothing was passed to the client
-    case ProxyErrc::BodyReset: return true;
+    case ProxyErrc::BodyReset:
+    case ProxyErrc::PoolExhausted: return true;
     default: return false;
   }
 }
@@ -34,7 +35,33 @@ bool looks_stale(ProxyErrc code) noexcept {
   return code == ProxyErrc::ClosedBeforeHead || code == ProxyErrc::ResetBeforeHead || code == ProxyErrc::SendFailed;
 }
 
+// What this machine ran out of says nothing about the member.
+bool is_local_shortage(int os_error) noexcept {
+  return os_error == EMFILE || os_error == ENFILE || os_error == ENOBUFS || os_error == ENOMEM || os_error == EADDRNOTAVAIL;
+}
+
 }  // namespace
+
+// What the exchange is at, for failures that can come at any time.
+Phase Exchange::phase() const noexcept {
+  switch (state_) {
+    case State::Prefetch: return Phase::Send;
+    case State::Pick:
+    case State::Slot:
+    case State::Connecting: return Phase::Connect;
+    case State::Running:
+    case State::Discarding:
+    case State::Done: break;
+  }
+  if (!in_head_) return Phase::Body;
+  return sending_ && !await_continue_ ? Phase::Send : Phase::Head;
+}
+
+Exchange::Flow Exchange::total_time_over() {
+  limit_ = total_deadline_ - started_;
+  if (state_ == State::Prefetch) return give_up({ProxyErrc::TotalTimeout, Phase::Send, true, 0});
+  return attempt_failed(ProxyErrc::TotalTimeout, phase());
+}
 
 Exchange::Flow Exchange::deadline_passed() {
   armed_ = false;
@@ -57,13 +84,19 @@ Exchange::Flow Exchange::deadline_passed() {
 
 void Exchange::client_gone() {
   if (state_ == State::Done) return;
-  (void)attempt_failed(ProxyErrc::ClientGone, in_head_ ? Phase::Head : Phase::Body);
+  if (state_ == State::Prefetch) {
+    (void)give_up({ProxyErrc::ClientGone, Phase::Send, true, 0});
+  } else {
+    (void)attempt_failed(ProxyErrc::ClientGone, phase());
+  }
 }
 
 bool Exchange::member_is_to_blame(const Error& error, bool reused) const {
   if (base::info(error.code).side != base::Side::Upstream) return false;
   if (error.phase == Phase::Resolve) return true;
-  if (error.phase == Phase::Connect) return error.code != ProxyErrc::PoolExhausted;
+  if (error.phase == Phase::Connect && error.code != ProxyErrc::TotalTimeout) {
+    return error.code != ProxyErrc::PoolExhausted && !is_local_shortage(error.os_error);
+  }
   // A dead kept connection says nothing about the member, and a slow answer may be the request's fault.
   return !reused && looks_stale(error.code);
 }
@@ -90,6 +123,7 @@ bool Exchange::may_be_sent_again(const Error& error) const {
 AttemptEnd Exchange::after_failure(const Error& error, bool reused) const {
   if (!another_member_may_help(error.code)) return AttemptEnd::GaveUp;
   if (body_beyond_kept_) return AttemptEnd::GaveUp;
+  if (!error.nothing_sent && body_read_ > member().spec.replay_body) return AttemptEnd::GaveUp;
   if (!may_be_sent_again(error)) return AttemptEnd::GaveUp;
   if (reused && looks_stale(error.code) && !replayed_) return AttemptEnd::Replay;
   return destination_.balancer != nullptr ? AttemptEnd::NextMember : AttemptEnd::GaveUp;
@@ -100,7 +134,6 @@ Exchange::Flow Exchange::attempt_failed(ProxyErrc code, Phase phase, int os_erro
   const Error error{code, phase, sent_bytes_ == 0, os_error};
   AttemptReport report{.error = error, .member = &member().spec, .number = attempts_, .reused = reused, .detail = detail, .limit = limit_};
   lease_.discard();
-  last_error_ = error;
   if (answer_started_) {
     failure_ = error;
     state_ = State::Done;
@@ -121,10 +154,15 @@ Exchange::Flow Exchange::attempt_failed(ProxyErrc code, Phase phase, int os_erro
     report.rest = consequence.rest_for;
     flight_.end();
   }
-  if (report.end == AttemptEnd::NextMember && !destination_.balancer->may_try_again(attempts_)) report.end = AttemptEnd::GaveUp;
+  if (report.end == AttemptEnd::NextMember) {
+    if (destination_.balancer->may_try_again(attempts_)) choose_member();
+    if (!next_member_) report.end = AttemptEnd::GaveUp;
+  }
   downstream_.report(report);
+  // Nothing of this attempt may colour what the next one meets before its own request begins.
   sent_bytes_ = 0;
-  armed_ = false;
+  armed_ = received_any_ = false;
+  in_head_ = true;
   switch (report.end) {
     case AttemptEnd::Replay:
       replayed_ = fresh_ = true;
@@ -138,10 +176,10 @@ Exchange::Flow Exchange::attempt_failed(ProxyErrc code, Phase phase, int os_erro
   return Flow::Progress;
 }
 
-// Failures before any attempt, or when no attempt is left to make.
+// Failures before any attempt.
 Exchange::Flow Exchange::give_up(const Error& error) {
   failure_ = error;
-  if (attempts_ == 0) downstream_.report({.error = error, .end = AttemptEnd::GaveUp, .number = 1});
+  downstream_.report({.error = error, .end = AttemptEnd::GaveUp, .number = 1, .limit = limit_});
   state_ = State::Done;
   return Flow::Progress;
 }

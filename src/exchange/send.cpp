@@ -63,18 +63,15 @@ bool Exchange::queue_more_body(unsigned& needs) {
     case BodyPart::Kind::End: break;
   }
   armed_ = false;
-  const bool last = part.kind == BodyPart::Kind::End || part.last;
   const RequestFacts& facts = downstream_.facts();
   const bool exact = facts.body == BodyKind::Length && facts.length_is_exact;
-  if (!count_body(part.bytes) || (last && exact && body_read_ != facts.length)) {
+  const bool counted = count_body(part.bytes);
+  const bool last = is_last(part);
+  if (!counted || (last && exact && body_read_ != facts.length)) {
     (void)attempt_failed(ProxyErrc::ClientBodyIncomplete, Phase::Send);
     return false;
   }
-  if (facts.idempotent) {
-    keep_body(part.parts, part.bytes);
-  } else {
-    body_beyond_kept_ = body_beyond_kept_ || part.bytes > 0;
-  }
+  keep_body(part.parts, part.bytes);
   queue_frame(part.parts, part.bytes);
   if (last) {
     body_complete_ = true;
@@ -126,6 +123,8 @@ Exchange::Flow Exchange::write_queue(unsigned& needs) {
     queue_[queue_at_].data += left;
     queue_[queue_at_].size -= left;
   }
+  // The wait for a 100 begins when the backend can have seen the expectation.
+  if (await_continue_ && queue_at_ == queue_.size()) continue_deadline_ = services_.clock.now() + kContinueWait;
   return Flow::Progress;
 }
 

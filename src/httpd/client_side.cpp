@@ -48,7 +48,15 @@ http::BadHeaderRule bad_header_rule(config::BadHeader setting) noexcept {
 }  // namespace
 
 ClientSide::ClientSide(request_rec* r, const Errand& errand, const RequestSettings& settings)
-    : r_(r), errand_(errand), settings_(settings), via_(via_element(r, settings.via)), original_status_(r->status), original_status_line_(r->status_line), answer_(apr_brigade_create(r->pool, r->connection->bucket_alloc)) {
+    : r_(r),
+      errand_(errand),
+      fields_before_(r->headers_out),
+      type_before_(r->content_type),
+      settings_(settings),
+      via_(via_element(r, settings.via)),
+      original_status_(r->status),
+      original_status_line_(r->status_line),
+      answer_(apr_brigade_create(r->pool, r->connection->bucket_alloc)) {
   const apr_array_header_t* table = apr_table_elts(r->headers_in);
   const auto* entries = reinterpret_cast<const apr_table_entry_t*>(table->elts);
   fields_.reserve(static_cast<std::size_t>(table->nelts));
@@ -313,8 +321,9 @@ void ClientSide::replace_answer() {
 
 void ClientSide::send_head(const exchange::AnswerHead& answer) {
   take_status(r_, answer.head);
-  r_->headers_out = answer_fields(r_, answer.head, r_->headers_out, via_);
+  r_->headers_out = answer_fields(r_, answer.head, fields_before_, via_);
   set_length(r_, answer);
+  r_->content_type = type_before_;
   if (const char* type = apr_table_get(r_->headers_out, "Content-Type"); type != nullptr) {
     ap_set_content_type(r_, apr_pstrdup(r_->pool, type));
   }

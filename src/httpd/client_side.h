@@ -82,6 +82,9 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
 
   request_rec* const r_;
   const Errand& errand_;
+  // As they were found: an attempt that died behind its head may have set others.
+  const apr_table_t* const fields_before_;
+  const char* const type_before_;
   const RequestSettings& settings_;
   const char* const via_;  // our element of Via, or null
   exchange::RequestFacts facts_{};

@@ -42,6 +42,7 @@ std::string reason(const AttemptReport& attempt) {
   if (limited && sentence.ends_with(kInTime)) sentence.remove_suffix(kInTime.size());
   std::string text(sentence);
   if (!attempt.detail.empty()) text.append(": ").append(attempt.detail);
+  if (attempt.error.code == ProxyErrc::TotalTimeout) text.append(" of ").append(seconds(attempt.limit));
   if (limited) text.append(attempt.error.code == ProxyErrc::PoolExhausted ? " for " : " within ").append(seconds(attempt.limit));
   const int os_error = attempt.error.os_error;
   // 13 is what SELinux answers; without the hint administrators search for hours.

@@ -20,9 +20,9 @@ using exchange::Step;
 constexpr Duration kLongestClientWait = std::chrono::seconds(1);
 constexpr Duration kLongestSlotWait = std::chrono::milliseconds(250);
 
-int client_descriptor(request_rec* r) {
-  if (r->connection->master != nullptr) return -1;
-  apr_socket_t* socket = ap_get_conn_socket(r->connection);
+int client_descriptor(const conn_rec& connection) {
+  if (connection.master != nullptr) return -1;
+  apr_socket_t* socket = ap_get_conn_socket(const_cast<conn_rec*>(&connection));
   apr_os_sock_t descriptor = -1;
   return socket != nullptr && apr_os_sock_get(&descriptor, socket) == APR_SUCCESS ? descriptor : -1;
 }
@@ -34,12 +34,15 @@ int to_milliseconds(Duration span) {
 
 class Waiter {
  public:
-  Waiter(int client, const base::Clock& clock) : client_(client), clock_(clock) {}
+  Waiter(const conn_rec& connection, const base::Clock& clock)
+      : connection_(connection), client_(client_descriptor(connection)), clock_(clock) {}
 
   // False when the client is gone.
-  bool wait(const Step& step) {
+  bool wait(const Step& step, bool body_complete) {
+    if (connection_.aborted != 0) return false;
     Instant until = step.deadline;
     const Instant now = clock_.now();
+    if (client_ < 0) until = std::min(until, now + kStreamLook);
     if ((step.needs & exchange::kClientReadable) != 0) until = std::min(until, now + kLongestClientWait);
     if (half_closed_at_) {
       if (now - *half_closed_at_ >= kHalfCloseGrace) return false;
@@ -49,11 +52,11 @@ class Waiter {
       (void)step.pool->wait_for_slot(std::clamp(until - now, Duration::zero(), kLongestSlotWait));
       until = now;  // and look at the client without waiting
     }
-    return poll_both(step, until - now);
+    return poll_both(step, until - now, body_complete);
   }
 
  private:
-  bool poll_both(const Step& step, Duration span) {
+  bool poll_both(const Step& step, Duration span, bool body_complete) {
     pollfd descriptors[2]{};
     nfds_t count = 0;
     short upstream_events = 0;
@@ -69,12 +72,15 @@ class Waiter {
     }
     if (count == 0 || ::poll(descriptors, count, to_milliseconds(span)) <= 0 || client_ < 0) return true;
     const short client = descriptors[client_place].revents;
+    // The end of a client's stream may be far behind the request body that is still being read.
+    if (half_closed_at_ && !body_complete) half_closed_at_ = clock_.now();
     if (body_wanted) return true;  // reading the body tells what happened
     if ((client & (POLLHUP | POLLERR | POLLNVAL)) != 0) return false;
     if ((client & POLLRDHUP) != 0) half_closed_at_ = clock_.now();
     return true;
   }
 
+  const conn_rec& connection_;
   const int client_;
   const base::Clock& clock_;
   std::optional<Instant> half_closed_at_;
@@ -83,9 +89,9 @@ class Waiter {
 }  // namespace
 
 void run_inline(exchange::Exchange& exchange, request_rec* r, const base::Clock& clock) {
-  Waiter waiter(client_descriptor(r), clock);
+  Waiter waiter(*r->connection, clock);
   for (Step step = exchange.step(); !step.done; step = exchange.step()) {
-    if (!waiter.wait(step)) exchange.client_gone();
+    if (!waiter.wait(step, exchange.body_complete())) exchange.client_gone();
   }
 }
 

@@ -4,8 +4,9 @@
 //         receive of the stream (its patience); longer ones poll the backend and the client together,
 //         so that a client that went away ends the backend's work.
 // SHAPES  A client that closed its sending side may only have half-closed: it still gets an answer
-//         that comes within kHalfCloseGrace. An HTTP/2 stream has no socket of its own: mod_http2
-//         tells through the filters when its client is gone.
+//         that comes within kHalfCloseGrace, counted anew while the rest of its request still moves.
+//         An HTTP/2 stream has no socket of its own: mod_http2 marks its connection as aborted, which
+//         is looked at kStreamLook apart.
 #pragma once
 
 #include "exchange/exchange.h"
@@ -14,6 +15,7 @@
 namespace cxxproxy::httpd {
 
 inline constexpr base::Duration kHalfCloseGrace = std::chrono::milliseconds(700);
+inline constexpr base::Duration kStreamLook = std::chrono::milliseconds(500);
 
 void run_inline(exchange::Exchange& exchange, request_rec* r, const base::Clock& clock);
 

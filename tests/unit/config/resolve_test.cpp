@@ -69,6 +69,7 @@ TEST_CASE("defaults of a member, and of a plain one") {
   CHECK_FALSE(member.ttl.has_value());
   CHECK_FALSE(member.total_timeout.has_value());
   CHECK(member.replay == Replay::On);
+  CHECK(member.replay_body == 65536);
   CHECK(member.response_field_size == 16384);
   CHECK(resolution.whole->plain[0]->status == bit(StatusFlag::IgnoreErrors));
   CHECK(member.lbset == 0);
@@ -132,8 +133,8 @@ TEST_CASE("every parameter arrives in the member it was said of") {
   House house;
   REQUIRE(say(house.main(),
               "BalancerMember balancer://b http://h loadfactor=2.5 retry=1 timeout=2 connectiontimeout=3ms max=4 ttl=5 keepalive=on "
-              "disablereuse=on status=+DH totaltimeout=250ms replay=safe responsefieldsize=4096") == "");
-  REQUIRE(say(house.main(), "ProxyPass / http://p status=-I replay=off responsefieldsize=0") == "");
+              "disablereuse=on status=+DH totaltimeout=250ms replay=safe replaybody=1000 responsefieldsize=4096") == "");
+  REQUIRE(say(house.main(), "ProxyPass / http://p status=-I replay=off replaybody=0 responsefieldsize=0") == "");
   auto& resolution = house.resolve();
   const MemberSpec& member = resolution.whole->balancers[0]->members[0];
   CHECK(member.loadfactor == 250);
@@ -147,10 +148,12 @@ TEST_CASE("every parameter arrives in the member it was said of") {
   CHECK(member.status == (bit(StatusFlag::Disabled) | bit(StatusFlag::HotStandby)));
   CHECK(member.total_timeout == std::chrono::milliseconds(250));
   CHECK(member.replay == Replay::Safe);
+  CHECK(member.replay_body == 1000);
   CHECK(member.response_field_size == 4096);
   const MemberSpec& plain = *resolution.whole->plain[0];
   CHECK(plain.status == 0);
   CHECK(plain.replay == Replay::Off);
+  CHECK(plain.replay_body == 0);
   CHECK(plain.response_field_size == MemberSpec().response_field_size);
 }
 

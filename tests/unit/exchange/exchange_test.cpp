@@ -653,7 +653,7 @@ TEST_CASE("a PUT is replayed with its body, a long one is not", "[exchange]") {
   const auto fresh = world.connector.add({.reads = {test::would_block(), bytes(kOk)}});
   world.run();
   CAPTURE(size);
-  if (size <= exchange::kKeptBody) {
+  if (size <= config::MemberSpec().replay_body) {
     CHECK(world.client.status == 200);
     CHECK(fresh->received == "REQ a CL=" + std::to_string(size) + "\r\n\r\n" + std::string(size, 'x'));
   } else {
@@ -769,4 +769,193 @@ TEST_CASE("the client goes away", "[exchange]") {
     CHECK(script->destroyed);
     CHECK(world.exchange->failure().code == ProxyErrc::ClientGone);
   }
+}
+
+// ---------------------------------------------------------------- what one attempt leaves to the next
+
+TEST_CASE("a member that died behind its head does not make the next one's refusal final", "[exchange]") {
+  World world(3, true);
+  world.connector.add({.reads = {bytes("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"), test::eof()}});
+  world.connector.add_refusal();
+  world.connector.add({.reads = {bytes(kOk)}});
+  world.run();
+  CHECK(world.client.status == 200);
+  CHECK(world.client.chosen.size() == 3);
+  REQUIRE(world.client.reports.size() == 2);
+  CHECK(world.client.reports[1].error.phase == base::Phase::Connect);
+}
+
+TEST_CASE("when no other member is usable the last line says what was answered", "[exchange]") {
+  World world(2, true);
+  world.slots[1].status.store(config::bit(config::StatusFlag::Disabled));
+  world.connector.add({.reads = {test::eof()}});
+  world.run();
+  REQUIRE(world.client.reports.size() == 1);
+  CHECK(world.client.reports[0].end == AttemptEnd::GaveUp);
+  CHECK(base::status_for(world.exchange->failure()) == 502);
+}
+
+TEST_CASE("what this machine ran out of does not blame the member", "[exchange]") {
+  const auto [os_error, blamed] = GENERATE(table<int, bool>({{EMFILE, false}, {ENOBUFS, false}, {EADDRNOTAVAIL, false}, {EHOSTUNREACH, true}, {EACCES, true}}));
+  World world(2, true);
+  world.connector.add({.connects = {test::fail(os_error)}});
+  world.connector.add({.reads = {bytes(kOk)}});
+  world.run();
+  CAPTURE(os_error);
+  CHECK(world.client.status == 200);
+  CHECK(world.picker->is_failed(0) == blamed);
+}
+
+TEST_CASE("a full pool moves a request on to the next member, and blames nobody", "[exchange]") {
+  World world(2, true);
+  world.client.request.idempotent = false;
+  world.group.members[0].max = 1;
+  upstream::MemberUpstream limited(world.group.members[0], world.resolver);
+  world.pointers[0] = &limited;
+  const auto held = limited.pool.acquire(world.clock.now(), true);
+  const auto script = world.connector.add({.reads = {bytes(kOk)}});
+  world.run();
+  CHECK(script->received == "REQ b\r\n\r\n");
+  CHECK(world.client.status == 200);
+  REQUIRE(world.client.reports.size() == 1);
+  CHECK(world.client.reports[0].error.code == ProxyErrc::PoolExhausted);
+  CHECK_FALSE(world.picker->is_failed(0));
+  world.exchange.reset();
+}
+
+// ---------------------------------------------------------------- bodies that are sent again
+
+TEST_CASE("replaybody is how much of a body may have been sent before a replay", "[exchange]") {
+  struct Row {
+    std::size_t limit;
+    std::size_t size;
+    BodyKind kind;
+    bool again;
+  };
+  const auto row = GENERATE(values<Row>({
+      {0, 0, BodyKind::Length, true},
+      {0, 10, BodyKind::Length, false},
+      {10, 10, BodyKind::Length, true},
+      {10, 10, BodyKind::Chunked, true},
+      {10, 11, BodyKind::Length, false},
+      {10, 11, BodyKind::Chunked, false},
+      {30'000, 30'000, BodyKind::Length, true},
+      {30'000, 30'000, BodyKind::Chunked, true},
+      {30'000, 30'001, BodyKind::Length, false},
+      {30'000, 30'001, BodyKind::Chunked, false},
+      {200'000, 150'000, BodyKind::Length, true},
+      {200'000, 150'000, BodyKind::Chunked, true},
+  }));
+  World world;
+  world.group.members[0].replay_body = row.limit;
+  world.client.request.body = row.kind;
+  world.client.request.length = row.kind == BodyKind::Length ? row.size : 0;
+  if (row.size > 0) world.client.add_body(std::string(row.size, 'x'));
+  world.client.end_body();
+  test::Script dies{.reads = {}};
+  for (int i = 0; i < 5; ++i) dies.reads.push_back(test::would_block());
+  dies.reads.push_back(test::eof());
+  world.keep_one(dies);
+  const auto fresh = world.connector.add({.reads = {test::would_block(), test::would_block(), test::would_block(), test::would_block(), test::would_block(), test::would_block(), bytes(kOk)}});
+  world.run();
+  CAPTURE(row.limit, row.size, static_cast<int>(row.kind));
+  CHECK((world.client.status == 200) == row.again);
+  CHECK(world.connector.connects == (row.again ? 1u : 0u));
+  if (row.again && row.kind == BodyKind::Length) CHECK(fresh->received == "REQ a CL=" + std::to_string(row.size) + "\r\n\r\n" + std::string(row.size, 'x'));
+}
+
+TEST_CASE("replaybody=0 still lets a refused POST go elsewhere", "[exchange]") {
+  World world(2, true);
+  for (auto& member : world.group.members) member.replay_body = 0;
+  world.client.request.idempotent = false;
+  world.client.request.body = BodyKind::Length;
+  world.client.request.length = 4;
+  world.client.add_body("body");
+  world.connector.add_refusal();
+  world.connector.add({.reads = {bytes(kOk)}});
+  world.run();
+  CHECK(world.client.status == 200);
+}
+
+TEST_CASE("a length that is certain ends the body by itself", "[exchange]") {
+  World world;
+  world.client.request.body = BodyKind::Length;
+  world.client.request.length = 20'000;
+  world.client.add_body(std::string(20'000, 'x'));
+  world.client.stall_body();  // an end that comes late
+  world.connector.add({.reads = {test::would_block(), bytes(kOk)}});
+  world.run();
+  CHECK(world.client.request_taken);
+  CHECK(world.members[0]->pool.idle() == 1);
+}
+
+// ---------------------------------------------------------------- deadlines
+
+TEST_CASE("a head that cannot be sent does not make the wait for a 100 spin", "[exchange]") {
+  World world;
+  world.client.request.body = BodyKind::Length;
+  world.client.request.length = 4;
+  world.client.request.expects_continue = true;
+  world.client.add_body("body");
+  test::Script stalled{};
+  for (int i = 0; i < 100; ++i) stalled.writes.push_back(test::would_block());
+  world.connector.add(stalled);
+  for (unsigned turns = 0; turns < 10; ++turns) {
+    const auto step = world.step();
+    if (step.done) break;
+    CHECK(step.deadline > world.clock.now());
+    world.clock.advance(std::chrono::duration_cast<base::Duration>(step.deadline - world.clock.now()));
+  }
+  CHECK(world.exchange->failure().code == ProxyErrc::SendTimeout);
+}
+
+TEST_CASE("the total timeout counts from the first byte of a slow request body on", "[exchange]") {
+  const bool all_members = GENERATE(true, false);
+  World world(2, true);
+  world.group.members[0].total_timeout = 3s;
+  if (all_members) world.group.members[1].total_timeout = 5s;
+  world.client.request.body = BodyKind::Length;
+  world.client.request.length = 4;
+  for (int i = 0; i < 100; ++i) world.client.stall_body();
+  const auto step = world.step();
+  CHECK(step.deadline == world.clock.now() + (all_members ? 5s : 60s));
+  world.run();
+  CHECK(world.exchange->failure().code == (all_members ? ProxyErrc::TotalTimeout : ProxyErrc::ClientBodyTimeout));
+  CHECK(world.client.reports.size() == 1);
+  CHECK(world.client.chosen.empty());
+}
+
+TEST_CASE("the total timeout tells the phase it was in", "[exchange]") {
+  World world;
+  world.group.members[0].total_timeout = 3s;
+  test::Script script{};
+  base::Phase phase = base::Phase::Head;
+  SECTION("connect") {
+    for (int i = 0; i < 9; ++i) script.connects.push_back(test::would_block());
+    phase = base::Phase::Connect;
+  }
+  SECTION("send") {
+    for (int i = 0; i < 9; ++i) script.writes.push_back(test::would_block());
+    phase = base::Phase::Send;
+  }
+  SECTION("head") {}
+  world.connector.add(script);
+  world.run();
+  REQUIRE(world.client.reports.size() == 1);
+  CHECK(world.client.reports[0].error.code == ProxyErrc::TotalTimeout);
+  CHECK(world.client.reports[0].error.phase == phase);
+  CHECK(world.client.reports[0].limit == 3s);
+}
+
+TEST_CASE("a client that goes away during its upload is told of once, without a member", "[exchange]") {
+  World world;
+  world.client.request.body = BodyKind::Length;
+  world.client.request.length = 4;
+  world.client.stall_body();
+  CHECK_FALSE(world.step().done);
+  world.exchange->client_gone();
+  CHECK(world.step().done);
+  REQUIRE(world.client.reports.size() == 1);
+  CHECK(world.client.reports[0].member == nullptr);
+  CHECK(world.client.reports[0].error.code == ProxyErrc::ClientGone);
 }
