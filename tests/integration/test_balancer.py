@@ -189,7 +189,7 @@ def test_kill_one_flask_under_load_loses_no_request(make, mpm):
     lost = [f for f in load.failures if f not in cut]
     assert len(cut) <= 8, load.failures
     if settings.OWN:
-        assert lost == [] and load.reconnects == 0
+        assert lost == [] and load.reconnects == load.expired
     else:  # mod_proxy answers 502 for what was under way
         assert all(f[0] == 502 for f in lost), lost
     last = load.bodies[-100:]

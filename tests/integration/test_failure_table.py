@@ -253,6 +253,73 @@ def test_in_a_balancer(world, row, method):
         assert fetch(world.port, f"/in-{case}/next").status in (200, row.client)
 
 
+# --- a member that accepts and closes ---------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def closing(house):
+    """Balancers with one member that accepts, reads and closes, and one or two good ones. It never rests, so
+    that every round meets it."""
+    bad = house.backend(lambda c: c.read_request())
+    good = [house.backend(keeps_without_body) for _ in range(2)]
+    conf = ""
+    for count in (2, 3):
+        conf += f"<{{P}}Proxy balancer://of{count}>\n{{P}}BalancerMember {bad.url} retry=0\n"
+        conf += "".join(f"{{P}}BalancerMember {b.url}\n" for b in good[:count - 1])
+        conf += f"</{{P}}Proxy>\n{{P}}ProxyPass /of{count}/ balancer://of{count}/\n"
+    server = house.httpd(conf, threads=8)
+    server.bad, server.good = bad, good
+    return server
+
+
+def keeps_without_body(connection):
+    while True:
+        asked = connection.read_request()
+        body = asked.body.data
+        connection.send(answer(b"" if asked.method == "HEAD" else body or b"none"))
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("method, size", [("GET", 0), ("HEAD", 0), ("DELETE", 0), ("DELETE", 100), ("PUT", 100), ("PUT", 30_000),
+                                          ("PUT", 60_000), ("OPTIONS", 0)])
+def test_a_member_that_accepts_and_closes_is_invisible(closing, count, method, size):
+    closing.allow_log()
+    before = len(closing.bad.requests)
+    body = b"%c" % (65 + count) * size if size else None
+    with Client(closing.port) as client:
+        for _ in range(2 * count):
+            client.send(request(method, f"/of{count}/x", [], body))
+            response = client.read(method)
+            assert response.status == 200 and response.body in (body or b"none", b"")
+    assert len(closing.bad.requests) - before >= 2
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("size, status", [(65_536, 200), (65_537, 502)])
+def test_a_body_is_sent_again_up_to_replaybody(closing, framing, size, status):
+    closing.allow_log()
+    seen_status = []
+    with Client(closing.port) as client:
+        for _ in range(4):
+            head = f"PUT /of2/x HTTP/1.1\r\nHost: x\r\n{'Content-Length: %d' % size if framing == 'length' else 'Transfer-Encoding: chunked'}\r\n\r\n"
+            coded = b"y" * size if framing == "length" else b"%x\r\n%s\r\n0\r\n\r\n" % (size, b"y" * size)
+            client.send(head.encode() + coded)
+            response = client.read()
+            seen_status.append(response.status)
+            if response.fields.get("Connection", "").lower() == "close":
+                client.close()
+                client.__init__(closing.port)
+    assert set(seen_status) == {200, status}
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_post_reaches_one_member_only(closing, count):
+    closing.allow_log()
+    before = [len(b.requests) for b in [closing.bad, *closing.good]]
+    statuses = [fetch(closing.port, f"/of{count}/post", "POST", body=b"once").status for _ in range(2 * count)]
+    after = [len(b.requests) for b in [closing.bad, *closing.good]]
+    assert sum(after) - sum(before) == 2 * count and statuses.count(502) == 2
+
+
 # --- what is not the backend's doing ---------------------------------------------------------------
 
 @pytest.fixture(scope="module")

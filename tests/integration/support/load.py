@@ -1,9 +1,13 @@
 """Clients that keep asking until told to stop, and count what they got."""
 import threading
+import time
 
 from .client import Client, request
 from .waiting import until
 from .wire import Closed, Truncated
+
+
+IDLE = 2  # seconds; less than any KeepAliveTimeout that a test sets
 
 
 class Load:
@@ -11,7 +15,10 @@ class Load:
 
     A client that meets a closed connection before the first byte of an answer repeats a GET on a
     fresh one when the connection had been used before, as browsers do: httpd may close an idle
-    connection at any time. Everything else is a failure: a text, or (status, truncated, body).
+    connection at any time. `reconnects` counts these; `expired` those among them whose connection had
+    been idle so long, on a busy machine, that httpd was right to close it. A connection that ends
+    after the first byte of an answer is never one of them. Everything else is a failure: a text, or
+    (status, truncated, body).
     """
 
     def __init__(self, port, clients=8, target="/", method="GET", body=None, host="proxy.test"):
@@ -21,7 +28,7 @@ class Load:
         self._lock = threading.Lock()
         self._limit = None
         self._started = 0
-        self.bodies, self.failures, self.reconnects = [], [], 0
+        self.bodies, self.failures, self.reconnects, self.expired = [], [], 0, 0
         self._threads = []
 
     def __enter__(self):
@@ -57,20 +64,23 @@ class Load:
 
     def _run(self):
         client, used = None, False
+        before = idle = last = 0
         while not self._stop.is_set():
             try:
                 if client is None:
-                    client, used = Client(self._port), False
+                    client, used, last = Client(self._port), False, time.monotonic()
+                before, idle = len(client.reader.raw), time.monotonic() - last
                 client.send(self._request)
                 answer = client.read(self._method)
             except (Closed, OSError, Truncated) as error:
                 if client is not None:
-                    untouched = not client.reader.buffer and isinstance(error, (Closed, OSError))
+                    untouched = len(client.reader.raw) == before and not isinstance(error, TimeoutError)
                     client.close()
                     client = None
                     if used and untouched:
                         with self._lock:
                             self.reconnects += 1
+                            self.expired += idle > IDLE
                         continue
                 with self._lock:
                     self.failures.append(repr(error))
@@ -80,7 +90,7 @@ class Load:
                     self.bodies.append(answer.body)
                 else:
                     self.failures.append((answer.status, answer.truncated, answer.body))
-            used = True
+            used, last = True, time.monotonic()
             if answer.fields.get("Connection", "").lower() == "close":
                 client.close()
                 client = None
