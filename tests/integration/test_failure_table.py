@@ -345,9 +345,10 @@ def calm(house):
                 return
             if asked.target.endswith("/slow-upload"):
                 connection.reader.keep = False
-                for _ in range(64):
-                    threading.Event().wait(0.04)
+                for _ in range(32):  # longer than the grace, while the proxy still holds a part of the body
+                    threading.Event().wait(0.03)
                     connection.reader.exactly(len(LARGE) // 64)
+                connection.reader.exactly(len(LARGE) // 2)
                 connection.send(answer(b"all of it"))
                 continue
             if asked.target.endswith("/dribble"):
