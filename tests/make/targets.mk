@@ -117,3 +117,10 @@ clean: ## removes build/
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile tests/make/*.mk
+
+.PHONY: bench-routes
+bench-routes: all ## what finding a rule costs with 10 and 10,000 of them, and large configurations beside mod_proxy
+	$(Q)$(CXX) -std=c++20 -O2 -Isrc tests/bench/route_bench.cpp src/config/route_table.cpp src/config/servlet_path.cpp src/config/pattern.cpp \
+	  -o $(O)/route_bench
+	$(Q)$(O)/route_bench
+	$(Q)$(PYTHON) tests/bench/config_bench.py $(abspath $(PLAIN))/mod_cxxproxy.so

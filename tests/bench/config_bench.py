@@ -1,0 +1,122 @@
+#!/usr/bin/python3
+"""What large configurations cost: configtest's time and memory, and a running server's, beside mod_proxy.
+
+    config_bench.py build/mod_cxxproxy.so
+
+Three configurations: 10,000 ProxyPass lines in the main server; 1,000 virtual hosts with ten each; and 1,000
+lines in the main server that 1,000 virtual hosts inherit. Starts private servers on loopback.
+"""
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HTTPD = os.environ.get("HTTPD", "/usr/sbin/apache2")
+MODULES = Path("/usr/lib/apache2/modules")
+SO = Path(sys.argv[1]).resolve()
+LOADED = {"mod_cxxproxy": [f"LoadModule cxxproxy_module {SO}"],
+          "mod_proxy": [f"LoadModule {m}_module {MODULES}/mod_{m}.so" for m in ("proxy", "proxy_http")],
+          "no proxy": []}
+PORT = int(os.environ.get("PORT", "18979"))
+
+
+def main_rules(count):
+    return "".join(f"ProxyPass /app{i}/ http://127.0.0.1:{20000 + i % 5000}/app{i}/\n" for i in range(count))
+
+
+def vhosts(count, rules):
+    text = ""
+    for v in range(count):
+        text += f"<VirtualHost *:{PORT}>\nServerName v{v}.test\n"
+        text += "".join(f"ProxyPass /r{i}/ http://127.0.0.1:{20000 + v}/r{i}/\n" for i in range(rules))
+        text += "</VirtualHost>\n"
+    return text
+
+
+CONFIGURATIONS = {"10,000 lines": main_rules(10_000), "1,000 vhosts x 10": vhosts(1_000, 10),
+                  "1,000 lines + 1,000 vhosts x 1": main_rules(1_000) + vhosts(1_000, 1)}
+
+
+def write(root, module, rules):
+    lines = [f'ServerRoot "{root}"', f'DefaultRuntimeDir "{root}"', f'PidFile "{root}/pid"', f'ErrorLog "{root}/log"', "LogLevel error",
+             "ServerName proxy.test", f"Listen 127.0.0.1:{PORT}", "StartServers 1", "ServerLimit 4",
+             "ThreadsPerChild 25", "MaxRequestWorkers 25", "MinSpareThreads 1", "MaxSpareThreads 26",
+             "User www-data\nGroup www-data" if os.geteuid() == 0 else "",
+             f"LoadModule mpm_event_module {MODULES}/mod_mpm_event.so", f"LoadModule authz_core_module {MODULES}/mod_authz_core.so"]
+    if module == "no proxy":
+        rules = "\n".join(line for line in rules.splitlines() if not line.startswith("ProxyPass"))
+    (root / "httpd.conf").write_text("\n".join(lines + LOADED[module]) + "\n" + rules + "\n")
+    return [HTTPD, "-d", str(root), "-f", str(root / "httpd.conf")]
+
+
+def run(command):
+    """Seconds and peak memory in MiB."""
+    start = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    errors = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0, errors.decode()
+    return time.monotonic() - start, usage.ru_maxrss / 1024
+
+
+def until(condition, limit=120):
+    end = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < end, "too slow"
+        time.sleep(0.002)
+
+
+def resident(parent):
+    """MiB of the parent and its one child; None while the child of the former generation is still ending."""
+    try:
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        texts = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in [parent, *children]]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    if len(children) != 1:
+        return None
+    return sum(int(text.split("Pss:")[1].split()[0]) for text in texts) / 1024
+
+
+def starts(root, command):
+    """Seconds of start and of a graceful reload, and memory of parent and child in MiB."""
+    log = root / "log"
+    log.write_text("")
+    log.chmod(0o666)
+    command = [*command, "-DFOREGROUND", "-c", "LogLevel notice"]
+    begin = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: log.read_text().count("resuming normal") == 1)
+        start = time.monotonic() - begin
+        begin = time.monotonic()
+        os.kill(process.pid, signal.SIGUSR1)
+        until(lambda: log.read_text().count("resuming normal") == 2)
+        reload = time.monotonic() - begin
+        time.sleep(1)
+        until(lambda: resident(process.pid) is not None)
+        return start, reload, resident(process.pid) or 0
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def main():
+    print(f"{'configuration':<34}{'module':<14}{'configtest s':>13}{'peak MiB':>10}{'start s':>9}{'reload s':>10}{'Pss MiB':>9}")
+    for name, rules in CONFIGURATIONS.items():
+        for module in LOADED:
+            with tempfile.TemporaryDirectory(prefix="cxxproxy-bench-") as folder:
+                root = Path(folder)
+                root.chmod(0o755)
+                command = write(root, module, rules)
+                tests = [run([*command, "-t"]) for _ in range(3)]
+                start, reload, memory = starts(root, command)
+                print(f"{name:<34}{module:<14}{statistics.median(t[0] for t in tests):>13.2f}{tests[0][1]:>10.0f}{start:>9.2f}{reload:>10.2f}"
+                      f"{memory:>9.0f}", flush=True)
+
+
+main()
