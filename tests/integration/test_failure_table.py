@@ -3,6 +3,7 @@ good member, by GET and by POST, and says five things: what the client gets, whe
 rests, the one log line, what becomes of the backend's connection, and that the next request is well."""
 import fcntl
 import re
+import struct
 import termios
 import threading
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from support import settings
 from support.backend import closed_port
 from support.blackhole import Blackhole
 from support.client import Client, Closed, fetch, request
+from support.h2 import END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame, literal
 from support.httpd import PROXY_TROUBLE
 from support.waiting import until
 from support.wire import answer
@@ -487,6 +489,27 @@ def test_a_client_that_half_closes_a_long_upload_is_served(calm):
         sender.start()
         assert client.read().body == b"all of it"
         sender.join(settings.PATIENCE)
+
+
+@pytest.mark.parametrize("leave", ["stream", "connection"])
+def test_an_http2_stream_that_is_given_up(make, leave):
+    """Reset by its client, or its connection closed: the backend's work ends, although there is no socket
+    of the stream's own to look at."""
+    def script(connection):
+        connection.read_request()
+        connection.wait_close()
+    backend = make.backend(script)
+    server = make.httpd("Protocols h2c http/1.1\nH2Direct On\n{P}ProxyPass / {b}/\n", b=backend.url, modules=("http2",))
+    block = b"".join(literal(n, v) for n, v in [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"x"), (b":path", b"/")])
+    with Client(server.port) as client:
+        client.send(PREFACE + frame(SETTINGS, 0, 0) + frame(HEADERS, END_STREAM | END_HEADERS, 1, block))
+        backend.wait_requests(1)
+        if leave == "stream":
+            client.send(frame(RST_STREAM, 0, 1, struct.pack(">I", 8)))
+        else:
+            client.reset()
+        until(lambda: backend.connections[0].over, "the backend's work ends", timeout=8)
+    server.expect_log(r"CXP0123: .*phase head\), gave up")
 
 
 def test_a_client_that_goes_in_the_download(calm):
