@@ -23,6 +23,7 @@
 #include "httpd/config_hooks.h"
 #include "httpd/directives.h"
 #include "httpd/dump.h"
+#include "httpd/parker.h"
 #include "httpd/request_hooks.h"
 #include "httpd/shared_state.h"
 #include "httpd/status_page.h"
@@ -55,6 +56,7 @@ void register_hooks(apr_pool_t*) {
   // Before handlers that take any method or any file.
   ap_hook_handler(hooks::handler, nullptr, nullptr, APR_HOOK_FIRST);
   hooks::register_status_page();
+  hooks::register_parker();
 }
 
 }  // namespace

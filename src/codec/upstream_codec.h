@@ -3,7 +3,8 @@
 // WHAT    One codec serves one attempt: it turns what the backend sent into events. It owns no socket and no buffer; the exchange feeds it.
 // SHAPES  While a head is being read (interim or final) `unread` must start at the head's first byte
 //         and be contiguous; NeedMore then consumes nothing. After Head, payloads are views into
-//         the bytes given. Interim and Head leave head() valid until the next call.
+//         the bytes given. Interim, Switched and Head leave head() valid until the next call. After
+//         Switched the connection speaks another protocol: next() is not called again.
 // ERRORS  Failed carries the reason in error() and a static sentence in detail().
 #pragma once
 
@@ -19,7 +20,7 @@
 namespace cxxproxy::codec {
 
 struct Event {
-  enum class Kind : std::uint8_t { NeedMore, Interim, Head, Data, End, Failed };
+  enum class Kind : std::uint8_t { NeedMore, Interim, Switched, Head, Data, End, Failed };
   Kind kind = Kind::NeedMore;
   std::size_t consumed = 0;
   std::string_view payload{};

@@ -12,7 +12,7 @@ constexpr std::string_view kBalancerScheme = "balancer://";
 constexpr std::size_t kLongestBalancerName = 64;
 
 // Schemes that the exchange speaks; http/url.h knows more of them.
-bool is_spoken(std::string_view scheme) noexcept { return scheme == "http"; }
+bool is_spoken(std::string_view scheme) noexcept { return scheme == "http" || scheme == "ws"; }
 
 const char* owner_of(Place place) noexcept {
   switch (place) {

@@ -113,7 +113,16 @@ std::optional<EffectiveValue> effective_value(const DirectiveRow& row, const Vho
       return value_of(row, server.via, via_text);
     case DirectiveId::ProxyMaxForwards:
       return value_of(row, server.max_forwards, [](std::int64_t number) { return std::to_string(number); });
+    case DirectiveId::ProxyPark:
+      return flag(row, scope.park);
+    case DirectiveId::ProxyParkAfter:
+      return duration(row, server.park_after);
+    case DirectiveId::ProxyParkMax:
+      return value_of(row, server.park_max, [](unsigned number) { return std::to_string(number); });
+    case DirectiveId::ProxyWebsocketIdleTimeout:
+      return duration(row, scope.tunnel_timeout);
     // These add to lists, or have one value only.
+    case DirectiveId::ProxyWebsocketFallback:
     case DirectiveId::ProxyPass:
     case DirectiveId::ProxyPassMatch:
     case DirectiveId::ProxyMatchSection:

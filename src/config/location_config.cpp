@@ -9,6 +9,8 @@ LocationConfig merge(const LocationConfig& outer, const LocationConfig& inner, A
   result.continue_from_backend = merged(outer.continue_from_backend, inner.continue_from_backend);
   result.proxy_timeout = merged(outer.proxy_timeout, inner.proxy_timeout);
   result.interpolate = merged(outer.interpolate, inner.interpolate);
+  result.park = merged(outer.park, inner.park);
+  result.tunnel_timeout = merged(outer.tunnel_timeout, inner.tunnel_timeout);
   result.route = inner.route != nullptr ? inner.route : outer.route;
   result.fields = merged(outer.fields, inner.fields);
   const AnswerChain* const before = outer.answers == nullptr || outer.answers->says_nothing() ? nullptr : outer.answers;

@@ -20,6 +20,8 @@ struct LocationConfig {
   Setting<bool> continue_from_backend;    // Proxy100Continue
   Setting<base::Duration> proxy_timeout;  // comes before the virtual host's
   Setting<bool> interpolate;              // ProxyPassInterpolateEnv
+  Setting<bool> park;                     // a waiting request may give its thread back
+  Setting<base::Duration> tunnel_timeout;
   const SaidRoute* route = nullptr;       // owned by the server's Declarations
   FieldSettings fields;
   const AnswerChain* answers = nullptr;

@@ -54,6 +54,8 @@ constexpr auto kRows = std::to_array<ParameterRow>({
      "a request with a longer body is not sent again once a part of it was sent; this much memory for each such request"},
     {ParameterId::ResponseFieldSize, "responsefieldsize", Place::Member, ValueKind::Bytes, 0, kLargestField, "16384",
      "the longest field line of an answer; 0 is the default"},
+    {ParameterId::Upgrade, "upgrade", Place::Member, ValueKind::Tokens, 0, 0, "websocket",
+     "the protocols that a client may switch to with this backend, a comma list; NONE for none, ANY for every one but HTTP/2 and TLS"},
     {ParameterId::LbSet, "lbset", Place::Member, ValueKind::Integer, 0, 99, "0",
      "the set of this member; the lowest set in which anybody is usable serves alone"},
     {ParameterId::SlowStart, "slowstart", Place::Member, ValueKind::Duration, 0, kLongestSlowStart, "0",
@@ -119,7 +121,6 @@ constexpr auto kRows = std::to_array<ParameterRow>({
     not_yet("route", Place::Member, "label for sticky sessions"),
     not_yet("redirect", Place::Member, "label of the member that takes over"),
     not_yet("ping", Place::Member, "probe before a request"),
-    not_yet("upgrade", Place::Member, "protocols that may be upgraded to"),
     not_yet("secret", Place::Member, "AJP shared secret"),
     not_yet("flusher", Place::Member, "provider of mod_proxy_fdpass"),
     not_yet("hcmethod", Place::Member, "health check method"),
@@ -169,6 +170,21 @@ Value parse_method(std::string_view text, const ParameterRow& row) {
   }
   if (base::iequals(text, "heartbeat")) return Value(std::string("this method is not supported by mod_cxxproxy (try leastload)"));
   return rejected("unknown method", row);
+}
+
+bool is_token_list(std::string_view text) {
+  constexpr std::size_t kLongestList = 64;
+  if (text.empty() || text.size() > kLongestList) return false;
+  while (!text.empty()) {
+    const std::size_t comma = text.find(',');
+    const std::string_view name = text.substr(0, comma);
+    const std::size_t slash = name.find('/');
+    if (!base::is_token(name.substr(0, slash)) || (slash != std::string_view::npos && !base::is_token(name.substr(slash + 1)))) return false;
+    if (comma == std::string_view::npos) break;
+    text.remove_prefix(comma + 1);
+    if (text.empty()) return false;
+  }
+  return true;
 }
 
 Value parse_replay(std::string_view text, const ParameterRow& row) {
@@ -224,6 +240,8 @@ std::string allowed_values(const ParameterRow& row) {
       return "the word alone";
     case ValueKind::Mapping:
       return "encoded or servlet";
+    case ValueKind::Tokens:
+      return "NONE, ANY, or names separated by commas, at most 64 characters";
     case ValueKind::Text:
       break;
   }
@@ -264,6 +282,8 @@ Value parse_value(const ParameterRow& row, std::string_view text) {
       return rejected("unknown word", row);
     case ValueKind::Word:
       return Value(std::string("this word takes no value"));
+    case ValueKind::Tokens:
+      return is_token_list(text) ? Value(std::int64_t{1}) : rejected("not a list of protocol names", row);
     case ValueKind::Text:
       break;
   }

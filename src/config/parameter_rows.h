@@ -43,6 +43,7 @@ enum class ValueKind : std::uint8_t {
   Replay,
   StatusList,  // read from its text
   HashKey,     // the same
+  Tokens,      // the same
   Text,
 };
 
@@ -63,6 +64,7 @@ enum class ParameterId : std::uint8_t {
   ResponseFieldSize,
   LbSet,
   SlowStart,
+  Upgrade,
   LbMethod,
   HashKey,
   HashFactor,

@@ -42,6 +42,7 @@ MemberSpec make_member(const DeclaredMember& said, const std::string& key_prefix
   member.total_timeout = as_duration(set.value(ParameterId::TotalTimeout));
   member.replay = static_cast<Replay>(set.value(ParameterId::Replay).value_or(static_cast<std::int64_t>(member.replay)));
   member.replay_body = static_cast<std::size_t>(set.value(ParameterId::ReplayBody).value_or(static_cast<std::int64_t>(member.replay_body)));
+  if (const std::string_view upgrade = set.text(ParameterId::Upgrade); !upgrade.empty()) member.upgrade = upgrade;
   const auto field_size = static_cast<std::size_t>(set.value(ParameterId::ResponseFieldSize).value_or(0));
   if (field_size != 0) member.response_field_size = field_size;
   member.lbset = static_cast<std::uint32_t>(set.value(ParameterId::LbSet).value_or(0));

@@ -69,6 +69,7 @@ struct MemberSpec {
   std::optional<base::Duration> connect_timeout;  // unset: timeout
   std::optional<base::Duration> ttl;              // idle lifetime of a kept connection
   std::optional<base::Duration> total_timeout;    // unset: no limit for a request as a whole
+  std::string upgrade = "websocket";  // protocols that a client may switch to: a comma list, NONE or ANY
   Replay replay = Replay::On;
   std::size_t replay_body = 64 * 1024;          // bytes of a request body that may have been sent and are kept for a replay
   std::size_t response_field_size = 16 * 1024;  // bytes in one field line of an answer

@@ -7,6 +7,7 @@
 #include "base/ascii.h"
 #include "config/declare.h"
 #include "config/parameter_rows.h"
+#include "config/value_parsers.h"
 
 namespace cxxproxy::config {
 namespace {
@@ -278,6 +279,22 @@ Problem say_timeout(Setting<base::Duration>& timeout, const Statement& said, std
   const auto value = parse_value(parameter_row(ParameterId::Timeout), text);
   if (!value) return problem(said, text, value.error());
   timeout.set(base::Duration(*value), said.where);
+  return std::nullopt;
+}
+
+Problem say_park_after(Setting<base::Duration>& setting, const Statement& said, std::string_view text) {
+  constexpr std::int64_t kLongest = 50'000;
+  const auto value = parse_duration(text);
+  if (!value || *value < 0 || *value > kLongest) return problem(said, text, "not a duration from 0 to 50ms");
+  setting.set(base::Duration(*value), said.where);
+  return std::nullopt;
+}
+
+Problem say_park_max(Setting<unsigned>& setting, const Statement& said, std::string_view text) {
+  constexpr std::int64_t kMost = 1'000'000;
+  const auto value = parse_integer(text);
+  if (!value || *value < 0 || *value > kMost) return problem(said, text, "not a whole number from 0 to 1000000");
+  setting.set(static_cast<unsigned>(*value), said.where);
   return std::nullopt;
 }
 

@@ -32,6 +32,8 @@ std::unique_ptr<VhostConfig> merge(const VhostConfig& parent, const VhostConfig&
   result->max_forwards = merged(parent.max_forwards, child.max_forwards);
   result->balancer_inherit = merged(parent.balancer_inherit, child.balancer_inherit);
   result->rule_inherit = merged(parent.rule_inherit, child.rule_inherit);
+  result->park_after = merged(parent.park_after, child.park_after);
+  result->park_max = merged(parent.park_max, child.park_max);
   result->inherited = parent.layers();
   result->merged_own = &child.own_lists();
   return result;

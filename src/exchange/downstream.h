@@ -40,6 +40,7 @@ struct RequestFacts {
   bool fresh_connection = false;   // proxy-initial-not-pooled, first request of a client connection
   bool http10 = false;             // force-proxy-request-1.0; the body then has a length
   bool suppress_interim = false;   // proxy-interim-response Suppress
+  std::string_view upgrade{};      // protocols that the client would like to switch to, a comma list
   http::BadHeaderRule bad_header = http::BadHeaderRule::Refuse;
 };
 
@@ -50,6 +51,7 @@ struct HeadPlan {
   bool keep_alive = true;
   bool expect_continue = false;
   bool http10 = false;
+  std::string_view upgrade{};  // the protocol to ask for, empty for none
 };
 
 struct BodyPart {
@@ -83,6 +85,15 @@ struct AttemptReport {
   base::Duration limit{};          // the deadline that passed, for timeouts
 };
 
+// A tunnel that is over.
+struct TunnelReport {
+  const config::MemberSpec* member = nullptr;
+  std::string_view protocol{};
+  std::uint64_t bytes_up = 0;    // from the client
+  std::uint64_t bytes_down = 0;  // to the client
+  std::string_view end{};        // who or what ended it
+};
+
 class Downstream {
  public:
   virtual ~Downstream() = default;
@@ -101,8 +112,21 @@ class Downstream {
   virtual void send_borrowed(std::string_view bytes) = 0;
   virtual bool pass(bool flush) = 0;
   virtual bool finish() = 0;
+  // False: the client has not taken all that was passed, and the driver can wait until it does
+  // (kClientWritable). A downstream that waits inside pass() always answers true.
+  virtual bool drained() { return true; }
+  // The exchange will wait without a thread: keep nothing that can be had again.
+  virtual void about_to_wait() {}
   // The answer stops here although more was announced: make that visible to the client.
   virtual void cut() = 0;
+
+  // The backend has switched protocols: tell the client. From here on read_tunnel(), send_*() and pass()
+  // carry bytes as they are.
+  virtual bool start_tunnel(const http::ResponseHead&) { return false; }
+  virtual BodyPart read_tunnel(std::size_t) { return {.kind = BodyPart::Kind::Failed}; }
+  // Nothing more will be sent. False: this client's connection cannot be closed by half.
+  virtual bool end_sending() { return false; }
+  virtual void tunnel_ended(const TunnelReport&) {}
 
   virtual balancer::PickObserver* pick_observer() = 0;
   // What the balancer's method and its sessions need to know of the request.

@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "http/upgrade.h"
+
 namespace cxxproxy::exchange {
 
 using base::Error;
@@ -28,6 +30,7 @@ Exchange::Exchange(const Destination& destination, Downstream& downstream, const
     : destination_(destination),
       downstream_(downstream),
       services_(services),
+      may_wait_(services.may_wait),
       started_(services.clock.now()),
       total_deadline_(total_deadline_of_all()) {}
 
@@ -51,6 +54,7 @@ Step Exchange::step() {
       continue;
     }
     unsigned needs = 0;
+    waited_ = false;
     Flow flow = Flow::Progress;
     switch (state_) {
       case State::Prefetch: flow = prefetch(needs); break;
@@ -59,6 +63,7 @@ Step Exchange::step() {
       case State::Connecting: flow = connect(needs); break;
       case State::Running: flow = run(needs); break;
       case State::Discarding: flow = discard(needs); break;
+      case State::Tunnel: flow = tunnel(needs); break;
       case State::Done: return {.done = true};
     }
     if (flow == Flow::Progress) continue;
@@ -68,9 +73,10 @@ Step Exchange::step() {
       (void)deadline_passed();
       continue;
     }
-    Step step{.needs = needs, .deadline = std::min(deadline_, total_deadline_)};
+    Step step{.needs = needs, .deadline = std::min(deadline_, total_deadline_), .waited = waited_};
     // Not while the head itself is stuck: nothing could be done about the 100 then.
     if (await_continue_ && queue_at_ == queue_.size()) step.deadline = std::min(step.deadline, continue_deadline_);
+    step.tunnel = state_ == State::Tunnel;
     if (head_held_) step.deadline = std::min(step.deadline, held_until_);
     if (lease_ && lease_.stream() != nullptr) step.upstream_descriptor = lease_.stream()->descriptor();
     if ((needs & kPoolSlot) != 0) step.pool = &member().pool;
@@ -89,9 +95,18 @@ base::Duration Exchange::timeout() const { return member().spec.timeout.value_or
 // A read may sit in the kernel only when nothing else could happen meanwhile and the deadline is
 // further away than the kernel's own limit.
 Wait Exchange::wait_mode() {
-  if (!services_.may_wait || sending_) return Wait::No;
+  if (!may_wait_ || sending_) return Wait::No;
   if (!armed_) arm(limit_);
-  return std::min(deadline_, total_deadline_) - services_.clock.now() > lease_.stream()->patience() ? Wait::Patience : Wait::No;
+  waited_ = std::min(deadline_, total_deadline_) - services_.clock.now() > lease_.stream()->patience();
+  return waited_ ? Wait::Patience : Wait::No;
+}
+
+void Exchange::about_to_wait() {
+  if (begin_ == end_ && !head_held_) {
+    buffer_.reset();
+    capacity_ = begin_ = end_ = 0;
+  }
+  downstream_.about_to_wait();
 }
 
 // ---------------------------------------------------------------- request body
@@ -234,6 +249,9 @@ Exchange::Flow Exchange::begin_request() {
   }
   plan_.expect_continue = facts.expects_continue && !facts.http10 && body_read_ == 0 && !body_complete_;
 
+  // Only a request without a body can switch: its end would not be known to the new protocol.
+  if (plan_.body == BodyKind::None && !facts.http10) plan_.upgrade = http::choose_upgrade(facts.upgrade, member().spec.upgrade);
+
   const ProxyErrc refused = downstream_.write_request_head(member().spec, plan_, head_);
   if (refused != ProxyErrc::None) return attempt_failed(refused, Phase::Send);
 
@@ -247,7 +265,7 @@ Exchange::Flow Exchange::begin_request() {
   http::HeadLimits limits;
   limits.field = member().spec.response_field_size;
   limits.head = std::max(limits.head, 2 * limits.field);
-  codec_.emplace(facts.head_request, limits, facts.bad_header);
+  codec_.emplace(facts.head_request, limits, facts.bad_header, plan_.upgrade);
   begin_ = end_ = 0;
   in_head_ = true;
   received_any_ = false;

@@ -33,6 +33,7 @@ inline constexpr std::size_t kHeadBuffer = 16 * 1024;
 inline constexpr std::size_t kBodyBuffer = 64 * 1024;
 inline constexpr std::size_t kPrefetch = 16 * 1024;
 inline constexpr std::size_t kPrefetchEnough = kPrefetch - 80;  // mod_proxy's limit between length and chunks
+inline constexpr std::size_t kTunnelBuffer = 16 * 1024;
 inline constexpr unsigned kMaxInterim = 10;
 inline constexpr base::Duration kContinueWait = std::chrono::seconds(1);
 // A head without a byte of its body waits this long for company: backends that write both apart then
@@ -55,6 +56,7 @@ struct Services {
   upstream::Connector& connector;
   base::Duration default_timeout;  // for members that set none
   bool may_wait = false;
+  std::optional<base::Duration> tunnel_timeout{};  // unset: the member's timeout
 };
 
 enum Need : unsigned {
@@ -62,6 +64,7 @@ enum Need : unsigned {
   kUpstreamWritable = 1u << 1,
   kClientReadable = 1u << 2,
   kPoolSlot = 1u << 3,
+  kClientWritable = 1u << 4,
 };
 
 struct Step {
@@ -69,6 +72,8 @@ struct Step {
   unsigned needs = 0;  // Need bits; any of them, or the deadline, is a reason to call step() again
   base::Instant deadline{};
   int upstream_descriptor = -1;
+  bool tunnel = false;  // bytes of another protocol are relayed
+  bool waited = false;  // the thread has already waited one stream patience for it
   upstream::ConnectionPool* pool = nullptr;  // for kPoolSlot
 };
 
@@ -80,6 +85,10 @@ class Exchange {
 
   // The client went away while the driver was waiting: give up now.
   void client_gone();
+  // See Services::may_wait; a driver may change its mind between two steps.
+  void set_may_wait(bool may_wait) noexcept { may_wait_ = may_wait; }
+  // Gives memory back that only a running exchange needs.
+  void about_to_wait();
 
   const base::Error& failure() const noexcept { return failure_; }
   bool answer_started() const noexcept { return answer_started_; }
@@ -87,7 +96,7 @@ class Exchange {
   bool body_complete() const noexcept { return body_complete_; }
 
  private:
-  enum class State : std::uint8_t { Prefetch, Pick, Slot, Connecting, Running, Discarding, Done };
+  enum class State : std::uint8_t { Prefetch, Pick, Slot, Connecting, Running, Discarding, Tunnel, Done };
   enum class Flow : std::uint8_t { Progress, Waiting };
 
   Flow prefetch(unsigned& needs);
@@ -113,6 +122,12 @@ class Exchange {
   Flow start_discarding();
   Flow discard(unsigned& needs);
   Flow end_discarding(bool clean);
+
+  Flow start_tunnel();
+  Flow tunnel(unsigned& needs);
+  Flow relay_down(unsigned& needs);
+  Flow relay_up(unsigned& needs);
+  Flow tunnel_over(std::string_view why);
   bool pass(bool flush);
 
   void queue_frame(std::span<const upstream::ConstBuffer> parts, std::size_t bytes);
@@ -140,6 +155,7 @@ class Exchange {
   const Destination destination_;
   Downstream& downstream_;
   const Services services_;
+  bool may_wait_;
 
   State state_ = State::Prefetch;
   base::Error failure_{};
@@ -193,7 +209,16 @@ class Exchange {
   base::Instant held_until_{};
   std::size_t discarded_ = 0;
   unsigned interims_ = 0;
+
+  // tunnel
+  std::string up_pending_;  // from the client, the backend has not taken it yet
+  std::uint64_t bytes_up_ = 0;
+  std::uint64_t bytes_down_ = 0;
+  bool up_ended_ = false;    // the client sends no more
+  bool down_ended_ = false;  // the backend sends no more
   bool unflushed_ = false;  // something was passed to the client that it may not have seen yet
+  bool waited_ = false;          // the last read waited in the kernel
+  bool client_is_slow_ = false;  // the last wait was for the client to take what it has
 };
 
 }  // namespace cxxproxy::exchange

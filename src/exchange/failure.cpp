@@ -49,6 +49,7 @@ Phase Exchange::phase() const noexcept {
     case State::Pick:
     case State::Slot:
     case State::Connecting: return Phase::Connect;
+    case State::Tunnel: return Phase::Tunnel;
     case State::Running:
     case State::Discarding:
     case State::Done: break;
@@ -73,10 +74,11 @@ Exchange::Flow Exchange::deadline_passed() {
       return attempt_failed(ProxyErrc::ConnectTimeout, Phase::Connect, ETIMEDOUT);
     case State::Running: break;
     case State::Discarding: return end_discarding(false);
+    case State::Tunnel: return tunnel_over("nothing was sent for too long");
     case State::Pick:
     case State::Done: return Flow::Progress;
   }
-  if (!in_head_) return attempt_failed(ProxyErrc::BodyTimeout, Phase::Body);
+  if (!in_head_) return attempt_failed(client_is_slow_ ? ProxyErrc::ClientGone : ProxyErrc::BodyTimeout, Phase::Body);
   if (!sending_) return attempt_failed(ProxyErrc::HeadTimeout, Phase::Head);
   if (queue_at_ < queue_.size()) return attempt_failed(ProxyErrc::SendTimeout, Phase::Send);
   return attempt_failed(await_continue_ ? ProxyErrc::HeadTimeout : ProxyErrc::ClientBodyTimeout, Phase::Send);
@@ -84,6 +86,10 @@ Exchange::Flow Exchange::deadline_passed() {
 
 void Exchange::client_gone() {
   if (state_ == State::Done) return;
+  if (state_ == State::Tunnel) {
+    if (up_ended_) (void)tunnel_over("the client went away");
+    return;  // else its end is read
+  }
   if (state_ == State::Prefetch) {
     (void)give_up({ProxyErrc::ClientGone, Phase::Send, true, 0});
   } else {

@@ -54,6 +54,7 @@ Exchange::Flow Exchange::digest_head() {
       case codec::Event::Kind::Interim:
         if (on_interim(); state_ != State::Running) return Flow::Progress;
         break;
+      case codec::Event::Kind::Switched: return start_tunnel();
       case codec::Event::Kind::Head: return on_head();
       default: return attempt_failed(codec_->error(), Phase::Head, 0, codec_->detail());
     }
@@ -103,6 +104,11 @@ bool Exchange::pass(bool flush) {
 }
 
 Exchange::Flow Exchange::receive_body(unsigned& needs) {
+  client_is_slow_ = !downstream_.drained();
+  if (client_is_slow_) {
+    needs |= kClientWritable;
+    return Flow::Waiting;
+  }
   std::size_t want = kBodyBuffer;
   if (const auto left = codec_->body_left()) want = static_cast<std::size_t>(std::min<std::uint64_t>(want, *left));
   const std::span<char> into = downstream_.lend_buffer(want);

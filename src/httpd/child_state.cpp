@@ -1,9 +1,14 @@
 #include "httpd/child_state.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <optional>
 
 #include "httpd/config_hooks.h"
 #include "httpd/guard.h"
+#include "httpd/parker.h"
 #include "httpd/shared_state.h"
 #include "httpd/httpd_api.h"
 
@@ -12,12 +17,19 @@ namespace {
 
 ChildState* g_child = nullptr;
 
+// Kept connections to one member; with more threads than that, one for each.
+constexpr std::size_t kLeastIdle = 64;
+
 }  // namespace
 
 ChildState::ChildState(const config::ResolvedConfig& config, const net::SharedSegment& segment, std::uint32_t process) {
   members_.reserve(config.members.size());
+  // A burst of parked requests must not leave its connections behind for good.
+  int threads = 0;
+  const bool known = ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads) == APR_SUCCESS && threads > 0;
+  const std::size_t max_idle = std::max<std::size_t>(kLeastIdle, known ? static_cast<std::size_t>(threads) : 0);
   for (const config::MemberSpec* member : config.members) {
-    members_.push_back(std::make_unique<upstream::MemberUpstream>(*member, resolver_));
+    members_.push_back(std::make_unique<upstream::MemberUpstream>(*member, resolver_, max_idle));
     member_pointers_.push_back(members_.back().get());
   }
   balancer::Flights flights = segment.flights();
@@ -44,7 +56,53 @@ exchange::Destination ChildState::destination(const config::Target& target) cons
   return {nullptr, std::span(member_pointers_).subspan(target.member->member_id, 1)};
 }
 
-void make_child_state(server_rec* main_server) noexcept {
+bool ChildState::open_parking_lot(unsigned capacity, base::Duration park_after) {
+  lot_ = std::make_unique<net::ParkingLot>(clock_, capacity);
+  if (!lot_->start()) {
+    lot_.reset();
+    return false;
+  }
+  park_after_ = park_after;
+  // A wait inside one receive is over when the request may be parked.
+  connector_.set_patience(std::max(park_after, base::Duration(std::chrono::milliseconds(1))));
+  return true;
+}
+
+// The lot itself stays: connections that are cleaned up later still ask for it.
+void ChildState::close_parking_lot() noexcept {
+  if (lot_) lot_->stop();
+}
+
+namespace {
+
+// Descriptors that the rest of the server needs: logs, listeners, kept connections, files being sent.
+constexpr rlim_t kOtherDescriptors = 256;
+// Client, backend, and the spot's own.
+constexpr rlim_t kDescriptorsOfOne = 3;
+
+// How many requests this child can park: what was asked for, or what the descriptors allow. The soft
+// limit, which distributions set low, is raised to the hard one.
+unsigned parking_room(std::optional<unsigned> asked) noexcept {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return asked.value_or(1000);
+  if (limit.rlim_cur < limit.rlim_max) {
+    rlimit raised = limit;
+    raised.rlim_cur = std::min<rlim_t>(limit.rlim_max, 1'000'000);
+    if (::setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+  }
+  const rlim_t room = limit.rlim_cur > kOtherDescriptors ? (limit.rlim_cur - kOtherDescriptors) / kDescriptorsOfOne : 0;
+  return static_cast<unsigned>(std::min<rlim_t>(room, asked.value_or(100'000)));
+}
+
+// Before the pools of the child's connections go.
+apr_status_t child_ends(void*) noexcept {
+  if (g_child != nullptr) g_child->close_parking_lot();
+  return APR_SUCCESS;
+}
+
+}  // namespace
+
+void make_child_state(apr_pool_t* pchild, server_rec* main_server) noexcept {
   (void)guard("child_init", 0, [&] {
     const auto segment = shared_segment();
     if (!segment) {
@@ -52,6 +110,12 @@ void make_child_state(server_rec* main_server) noexcept {
       return 0;
     }
     g_child = new ChildState(resolved_config(main_server), *segment, static_cast<std::uint32_t>(::getpid()));
+    const config::VhostConfig& main = vhost_config(main_server);
+    if (const unsigned room = parking_room(main.park_max.value); room != 0 && mpm_can_park()) {
+      const bool opened = g_child->open_parking_lot(room, main.park_after.value_or(std::chrono::milliseconds(1)));
+      if (!opened) ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main_server, "CXP0061: waiting requests cannot be parked in this child");
+      apr_pool_pre_cleanup_register(pchild, nullptr, child_ends);
+    }
     return 0;
   });
 }

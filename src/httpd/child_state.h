@@ -14,6 +14,7 @@
 #include "config/resolved_vhost.h"
 #include "exchange/exchange.h"
 #include "httpd/httpd_api.h"
+#include "net/parking_lot.h"
 #include "net/shared_segment.h"
 #include "net/socket_stream.h"
 #include "upstream/member_upstream.h"
@@ -33,6 +34,14 @@ class ChildState {
   net::SocketConnector& connector() noexcept { return connector_; }
   const base::SteadyClock& clock() const noexcept { return clock_; }
 
+  // Null where nothing is parked in this child.
+  net::ParkingLot* parking_lot() const noexcept { return lot_.get(); }
+  // False: the system refused what it takes.
+  bool open_parking_lot(unsigned capacity, base::Duration park_after);
+  void close_parking_lot() noexcept;
+  // How long a wait is spent on the thread before the request is parked.
+  base::Duration park_after() const noexcept { return park_after_; }
+
  private:
   struct Group {
     std::unique_ptr<balancer::Balancer> balancer;
@@ -45,9 +54,11 @@ class ChildState {
   std::vector<std::unique_ptr<upstream::MemberUpstream>> members_;
   std::vector<upstream::MemberUpstream*> member_pointers_;  // so that one member is a span too
   std::vector<Group> groups_;
+  std::unique_ptr<net::ParkingLot> lot_;
+  base::Duration park_after_{};
 };
 
-void make_child_state(server_rec* main_server) noexcept;
+void make_child_state(apr_pool_t* pchild, server_rec* main_server) noexcept;
 
 // Null only when child_init failed, which it has logged.
 ChildState* child_state() noexcept;

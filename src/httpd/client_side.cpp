@@ -1,7 +1,9 @@
 #include "httpd/client_side.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -66,6 +68,7 @@ ClientSide::ClientSide(request_rec* r, const Errand& errand, const RequestSettin
     if (r->main == nullptr || !is_condition(field.name)) fields_.push_back(field);
   }
   read_facts();
+  facts_.upgrade = offered_upgrade();
   read_switches();
 }
 
@@ -73,6 +76,7 @@ ClientSide::~ClientSide() {
   std::free(lent_);
   apr_brigade_destroy(answer_);
   if (request_body_ != nullptr) apr_brigade_destroy(request_body_);
+  if (push_ != nullptr) apr_brigade_destroy(push_);
 }
 
 void ClientSide::read_facts() {
@@ -102,6 +106,13 @@ void ClientSide::read_facts() {
   const bool empty = facts_.body == BodyKind::Length && facts_.length == 0;
   if (facts_.body == BodyKind::None || empty) r_->expecting_100 = 0;
   facts_.expects_continue = r_->expecting_100 != 0 && settings_.continue_from_backend;
+}
+
+// What the client would like to switch to; nothing from HTTP/1.0 and from documents that are included.
+std::string_view ClientSide::offered_upgrade() const {
+  if (r_->proto_num < HTTP_VERSION(1, 1) || r_->main != nullptr || r_->prev != nullptr) return {};
+  if (!http::HopByHop(fields_).names_upgrade() || http::count_fields(fields_, "Upgrade") != 1) return {};
+  return http::find_field(fields_, "Upgrade")->value;
 }
 
 void ClientSide::read_switches() {
@@ -147,6 +158,7 @@ ProxyErrc ClientSide::write_request_head(const config::MemberSpec& member, const
   request.keep_alive = plan.keep_alive;
   request.expect_continue = plan.expect_continue;
   request.http10 = plan.http10;
+  request.upgrade = plan.upgrade;
   const http::Problem problem = http::write_request_head(request, head);
   if (problem) log_refused_request(r_, problem.detail);
   return problem.code;
@@ -282,6 +294,11 @@ void set_length(request_rec* r, const exchange::AnswerHead& answer) {
 
 }  // namespace
 
+void ClientSide::take_answer_head(const http::ResponseHead& head) {
+  take_status(r_, head);
+  r_->headers_out = answer_fields(r_, head, r_->headers_out, via_);
+}
+
 bool ClientSide::send_interim(const http::ResponseHead& head) {
   apr_table_t* const fields = r_->headers_out;
   const int status = r_->status;
@@ -343,7 +360,11 @@ void ClientSide::send_head(const exchange::AnswerHead& answer) {
   }
 }
 
+// The core's output filter waits for the client once it holds this much; below it a write never blocks.
+constexpr std::size_t kBelowFlushThreshold = 56 * 1024;
+
 std::span<char> ClientSide::lend_buffer(std::size_t want) {
+  if (never_block_) want = std::min(want, kBelowFlushThreshold);
   if (lent_ != nullptr && lent_size_ < want) {
     std::free(lent_);
     lent_ = nullptr;
@@ -379,11 +400,53 @@ bool ClientSide::pass_brigade() {
   return status == APR_SUCCESS && !r_->connection->aborted;
 }
 
+bool ClientSide::client_is_writable() const {
+  apr_socket_t* socket = ap_get_conn_socket(r_->connection);
+  pollfd client{-1, POLLOUT, 0};
+  if (socket == nullptr || apr_os_sock_get(&client.fd, socket) != APR_SUCCESS) return true;
+  return ::poll(&client, 1, 0) != 0;
+}
+
+// What the client has not taken stays in the core's output filter. An empty brigade asks it to try again,
+// which does not wait; the few bytes that it still keeps from a client that would take them, because they
+// are not worth a write of their own, are flushed.
+bool ClientSide::drained() {
+  conn_rec* const c = r_->connection;
+  if (!never_block_ || (!c->data_in_output_filters && !flush_owed_)) return true;
+  if (!client_is_writable()) return false;
+  push(false);
+  if (c->data_in_output_filters || flush_owed_) {
+    if (!client_is_writable()) return false;
+    push(true);
+  }
+  flush_owed_ = false;
+  return !c->data_in_output_filters || c->aborted;
+}
+
+// From the first filter when there may be something in the request's filters, else from the connection's.
+void ClientSide::push(bool flush) {
+  conn_rec* const c = r_->connection;
+  if (push_ == nullptr) push_ = apr_brigade_create(r_->pool, c->bucket_alloc);
+  if (flush) APR_BRIGADE_INSERT_TAIL(push_, apr_bucket_flush_create(c->bucket_alloc));
+  (void)ap_pass_brigade(flush ? r_->output_filters : c->output_filters, push_);
+  apr_brigade_cleanup(push_);
+}
+
+void ClientSide::about_to_wait() {
+  std::free(lent_);
+  lent_ = nullptr;
+}
+
 bool ClientSide::pass(bool flush) {
-  if (flush) APR_BRIGADE_INSERT_TAIL(answer_, apr_bucket_flush_create(r_->connection->bucket_alloc));
-  if (APR_BRIGADE_EMPTY(answer_)) return !r_->connection->aborted;
-  streams_ = false;
-  return pass_brigade();
+  // A flush waits for the client to take everything: first offer it without one.
+  flush_owed_ = flush_owed_ || (flush && never_block_);
+  if (flush && !never_block_) APR_BRIGADE_INSERT_TAIL(answer_, apr_bucket_flush_create(r_->connection->bucket_alloc));
+  if (!APR_BRIGADE_EMPTY(answer_)) {
+    streams_ = false;
+    if (!pass_brigade()) return false;
+  }
+  if (flush && never_block_) (void)drained();
+  return !r_->connection->aborted;
 }
 
 bool ClientSide::finish() {

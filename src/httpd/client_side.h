@@ -45,6 +45,8 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   int filter_status() const noexcept { return filter_status_; }
   // The status of a backend's answer in whose place httpd is to answer (ProxyErrorOverride), or 0.
   int replaced_status() const noexcept { return replaced_status_; }
+  // The driver can wait for the client: pass() then never blocks for long.
+  void never_block(bool on) noexcept { never_block_ = on; }
   bool may_poll_client() const noexcept { return r_->connection->master == nullptr; }
 
   const exchange::RequestFacts& facts() const override { return facts_; }
@@ -58,7 +60,13 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   void send_borrowed(std::string_view bytes) override;
   bool pass(bool flush) override;
   bool finish() override;
+  bool drained() override;
+  void about_to_wait() override;
   void cut() override;
+  bool start_tunnel(const http::ResponseHead& head) override;
+  exchange::BodyPart read_tunnel(std::size_t at_most) override;
+  bool end_sending() override;
+  void tunnel_ended(const exchange::TunnelReport& tunnel) override;
   balancer::PickObserver* pick_observer() override { return this; }
   void member_chosen(const config::MemberSpec& member, std::size_t index) override;
   void balancer_recovered() override;
@@ -76,9 +84,13 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   void replace_answer();
   void send_continue();
   void read_switches();
+  std::string_view offered_upgrade() const;
   exchange::BodyPart body_failure(apr_status_t status);
   bool pass_brigade();
   bool body_ends_by_close() const;
+  void take_answer_head(const http::ResponseHead& head);
+  bool client_is_writable() const;
+  void push(bool flush);
 
   request_rec* const r_;
   const Errand& errand_;
@@ -107,6 +119,12 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   apr_bucket_brigade* answer_;
   char* lent_ = nullptr;
   std::size_t lent_size_ = 0;
+  apr_bucket_brigade* push_ = nullptr;
+  bool never_block_ = false;
+  bool flush_owed_ = false;  // the exchange asked for a flush that would have blocked
 };
+
+// Does the client speak TLS?
+inline bool is_tls(request_rec* r) { return std::string_view(ap_http_scheme(r)) == "https"; }
 
 }  // namespace cxxproxy::httpd

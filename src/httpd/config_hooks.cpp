@@ -188,6 +188,8 @@ RequestSettings request_settings(const request_rec* r) noexcept {
   settings.preserve_host = location.preserve_host.value_or(settings.preserve_host);
   settings.add_headers = location.add_headers.value_or(settings.add_headers);
   settings.continue_from_backend = location.continue_from_backend.value_or(settings.continue_from_backend);
+  settings.park = location.park.value_or(settings.park);
+  settings.tunnel_timeout = location.tunnel_timeout.value;
   const config::ResolvedVhost& vhost = resolved_vhost(r->server);
   settings.bad_header = vhost.bad_header;
   settings.via = vhost.via;

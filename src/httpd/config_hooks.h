@@ -49,6 +49,8 @@ struct RequestSettings {
   unsigned forwarded_fields = http::kUsualForwarded;
   const config::FieldSettings* fields = nullptr;  // of the request's scopes; never null
   bool trust_client = true;  // its X-Forwarded fields and Forwarded
+  bool park = true;
+  std::optional<base::Duration> tunnel_timeout;  // unset: the backend's timeout
   std::optional<base::Duration> proxy_timeout;  // of the <Location>, else the vhost's; unset: httpd's Timeout
 };
 RequestSettings request_settings(const request_rec* r) noexcept;

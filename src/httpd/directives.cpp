@@ -167,6 +167,11 @@ Problem read_flag(const Line& line, bool on) {
       setting.set(on, line.said.where);
       return std::nullopt;
     }
+    case DirectiveId::ProxyPark:
+      line.location.park.set(on, line.said.where);
+      return std::nullopt;
+    case DirectiveId::ProxyWebsocketFallback:
+      return std::nullopt;
     case DirectiveId::ProxyRequests:
       if (!on) return std::nullopt;
       return std::string(line.said.directive) + ": On: mod_cxxproxy is a reverse proxy, it does no forward proxying (Off only)";
@@ -193,6 +198,14 @@ Problem read_word(const Line& line, std::string_view word) {
     case DirectiveId::ProxyMaxForwards:
       if (const char* wrong = ap_check_cmd_context(line.cmd, NOT_IN_DIR_CONTEXT)) return wrong;
       return say_max_forwards(line.server().max_forwards, line.said, word);
+    case DirectiveId::ProxyWebsocketIdleTimeout:
+      return say_timeout(line.location.tunnel_timeout, line.said, word);
+    case DirectiveId::ProxyParkAfter:
+      if (const char* wrong = ap_check_cmd_context(line.cmd, GLOBAL_ONLY)) return wrong;
+      return say_park_after(line.server().park_after, line.said, word);
+    case DirectiveId::ProxyParkMax:
+      if (const char* wrong = ap_check_cmd_context(line.cmd, GLOBAL_ONLY)) return wrong;
+      return say_park_max(line.server().park_max, line.said, word);
     case DirectiveId::ProxyBadHeader:
       if (const char* wrong = ap_check_cmd_context(line.cmd, NOT_IN_DIR_CONTEXT)) return wrong;
       return say_bad_header(line.server().bad_header, line.said, word);

@@ -120,6 +120,14 @@ void log_recovered(request_rec* r, const config::BalancerSpec& balancer, const c
   ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r, "CXP0023: %s: answers again, all members are offered", subject(&balancer, &member).c_str());
 }
 
+void log_tunnel(request_rec* r, const config::BalancerSpec* balancer, const exchange::TunnelReport& tunnel) noexcept {
+  if (!APLOG_R_IS_LEVEL(r, APLOG_INFO)) return;
+  ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "CXP0060: %s: the tunnel (%.*s) has ended: %.*s; %" APR_UINT64_T_FMT " bytes to the backend, %" APR_UINT64_T_FMT " to the client",
+                subject(balancer, tunnel.member).c_str(), static_cast<int>(tunnel.protocol.size()), tunnel.protocol.data(),
+                static_cast<int>(tunnel.end.size()), tunnel.end.data(), static_cast<apr_uint64_t>(tunnel.bytes_up),
+                static_cast<apr_uint64_t>(tunnel.bytes_down));
+}
+
 void log_refused_request(request_rec* r, std::string_view why) noexcept {
   ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "CXP0022: the request cannot be forwarded: %.*s", static_cast<int>(why.size()), why.data());
 }

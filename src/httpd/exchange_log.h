@@ -20,6 +20,7 @@ void log_rest(request_rec* r, const config::BalancerSpec& balancer, const config
               const balancer::Consequence& consequence) noexcept;
 void log_panic(request_rec* r, const config::BalancerSpec& balancer) noexcept;
 void log_recovered(request_rec* r, const config::BalancerSpec& balancer, const config::MemberSpec& member) noexcept;
+void log_tunnel(request_rec* r, const config::BalancerSpec* balancer, const exchange::TunnelReport& tunnel) noexcept;
 void log_refused_request(request_rec* r, std::string_view why) noexcept;
 
 }  // namespace cxxproxy::httpd

@@ -10,6 +10,7 @@
 #include <httpd.h>
 
 #include <http_config.h>
+#include <http_connection.h>
 #include <http_core.h>
 #include <http_log.h>
 #include <http_main.h>
@@ -23,6 +24,9 @@
 #include <apr_strings.h>
 #include <mod_core.h>
 #include <mod_status.h>
+#include <mpm_common.h>
+#include <scoreboard.h>
+#include <util_filter.h>
 
 extern "C" {
 extern module AP_MODULE_DECLARE_DATA cxxproxy_module;

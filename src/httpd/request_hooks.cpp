@@ -14,9 +14,11 @@
 #include "httpd/client_side.h"
 #include "httpd/config_hooks.h"
 #include "httpd/guard.h"
-#include "httpd/inline_driver.h"
 #include "httpd/mapping.h"
+#include "httpd/parker.h"
+#include "httpd/pool_object.h"
 #include "httpd/proxy_sections.h"
+#include "httpd/served_request.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
@@ -25,8 +27,6 @@ namespace {
 using base::ProxyErrc;
 
 constexpr std::string_view kBalancerScheme = "balancer://";
-
-const char* c_str_in(apr_pool_t* pool, std::string_view text) { return apr_pstrmemdup(pool, text.data(), text.size()); }
 
 // ---------------------------------------------------------------- the handler
 
@@ -63,18 +63,12 @@ int count_forwards(request_rec* r, bool& answered) {
   return kOk;
 }
 
-struct Undeclared {
-  config::MemberSpec spec;
-  std::unique_ptr<upstream::MemberUpstream> member;
-  upstream::MemberUpstream* pointer = nullptr;
-};
-
 // A backend that only a RewriteRule or a handler names, or whose host a request fills: no kept connections,
 // no state. `like` has the parameters of the rule, if there is one.
 ProxyErrc make_undeclared(const BackendUrl& parts, const config::MemberSpec* like, upstream::Resolver& resolver, Undeclared& out) {
   auto origin = http::parse_origin(parts.origin);
   if (!origin) return origin.error().kind == http::UrlProblem::Malformed ? ProxyErrc::BadTarget : ProxyErrc::UnsupportedScheme;
-  if (origin->url.scheme != "http") return ProxyErrc::UnsupportedScheme;
+  if (origin->url.scheme != "http" && origin->url.scheme != "ws") return ProxyErrc::UnsupportedScheme;
   if (like != nullptr) out.spec = *like;
   const std::string socket = like != nullptr ? like->url.socket : std::string(parts.socket);
   out.spec.url = std::move(origin->url);
@@ -86,48 +80,23 @@ ProxyErrc make_undeclared(const BackendUrl& parts, const config::MemberSpec* lik
   return ProxyErrc::None;
 }
 
-int status_of(request_rec* r, const exchange::Exchange& exchange, const ClientSide& client) {
-  const base::Error& error = exchange.failure();
-  if (!exchange.body_complete()) r->connection->keepalive = AP_CONN_CLOSE;
-  if (!error && client.replaced_status() != 0) return client.replaced_status();
-  if (!error || exchange.answer_started()) return kOk;
-  if (client.filter_status() != 0 && base::info(error.code).side == base::Side::Client && error.code != ProxyErrc::ClientGone) {
-    return client.filter_status();
-  }
-  const int status = base::status_for(error);
-  r->status_line = nullptr;  // of an answer that never went out
-  if (error.code == ProxyErrc::ClientGone) {
-    r->connection->aborted = 1;
-    r->status = status;
-    return kDone;
-  }
-  if (status == HTTP_BAD_GATEWAY) {
-    const std::string_view sentence = base::info(error.code).sentence;
-    apr_table_setn(r->notes, "error-notes", apr_pstrcat(r->pool, "Reason: <strong>", c_str_in(r->pool, sentence), "</strong>", nullptr));
-  }
-  return status;
-}
-
 void tell_balancer(request_rec* r, const config::BalancerSpec& balancer) {
   apr_table_setn(r->subprocess_env, "BALANCER_NAME", apr_pstrcat(r->pool, "balancer://", balancer.name.c_str(), nullptr));
 }
 
-int serve(request_rec* r, ChildState& child, const Errand& errand, const exchange::Destination& destination) {
-  const RequestSettings settings = request_settings(r);
-  ClientSide client(r, errand, settings);
-  if (client.problem() != ProxyErrc::None) {
-    r->connection->keepalive = AP_CONN_CLOSE;
-    return refuse(r, base::info(client.problem()).status, "the request's body framing is not understood");
+// On this thread to its end, or until it would wait long and can be parked.
+int serve(request_rec* r, ServedRequest& served, const exchange::Destination& destination) {
+  if (const int status = served.begin(destination); status != kOk) return status;
+  const bool can_park = may_park(r);
+  if (served.drive(can_park) == ServedRequest::Outcome::Park) {
+    if (park(r, served)) return kSuspended;
+    (void)served.drive(false);
   }
-  if (!client.prepare_body()) return client.filter_status();
-  const base::Duration server_timeout(r->server->timeout);
-  exchange::Exchange exchange(destination, client,
-                              {.clock = child.clock(),
-                               .connector = child.connector(),
-                               .default_timeout = settings.proxy_timeout.value_or(server_timeout),
-                               .may_wait = true});
-  run_inline(exchange, r, child.clock());
-  return status_of(r, exchange, client);
+  return served.finish();
+}
+
+ServedRequest& make_served(request_rec* r, ChildState& child, const Errand& errand) {
+  return *own_in_pool(r->pool, std::make_unique<ServedRequest>(r, child, errand));
 }
 
 bool is_switched_off(const config::MemberSpec& member) noexcept {
@@ -166,16 +135,17 @@ int exchange_for(request_rec* r, std::string_view url) {
     if (errand.target.member != nullptr && is_switched_off(*errand.target.member)) {
       return answer_failure(r, parts.origin, ProxyErrc::NoUsableMember, "switched off by its status parameter");
     }
-    return serve(r, *child, errand, child->destination(errand.target));
+    return serve(r, make_served(r, *child, errand), child->destination(errand.target));
   }
   if (base::istarts_with(parts.origin, kBalancerScheme)) return answer_failure(r, parts.origin, ProxyErrc::NoSuchBalancer);
   if (!parts.socket.empty() && request_mentions_socket(r)) {
     return answer_failure(r, parts.origin, ProxyErrc::BadTarget, "a unix socket that the request itself may have named");
   }
-  Undeclared undeclared;
+  ServedRequest& served = make_served(r, *child, errand);
+  Undeclared& undeclared = served.undeclared();
   const ProxyErrc problem = make_undeclared(parts, like, child->resolver(), undeclared);
   if (problem != ProxyErrc::None) return answer_failure(r, parts.origin, problem);
-  return serve(r, *child, errand, {nullptr, {&undeclared.pointer, 1}});
+  return serve(r, served, {nullptr, {&undeclared.pointer, 1}});
 }
 
 int handle(request_rec* r) {
@@ -215,6 +185,6 @@ int handler(request_rec* r) noexcept {
   return guard("handler", HTTP_INTERNAL_SERVER_ERROR, [&] { return handle(r); });
 }
 
-void child_init(apr_pool_t*, server_rec* main_server) noexcept { make_child_state(main_server); }
+void child_init(apr_pool_t* pchild, server_rec* main_server) noexcept { make_child_state(pchild, main_server); }
 
 }  // namespace cxxproxy::httpd

@@ -30,9 +30,9 @@ IoResult failure(int os_error) noexcept {
 }
 
 // Blocking mode with bounded waits; see the header.
-void become_patient(int descriptor) noexcept {
+void become_patient(int descriptor, base::Duration span) noexcept {
   (void)::fcntl(descriptor, F_SETFL, 0);  // no status flag but O_NONBLOCK was ever set
-  const timeval patience{0, static_cast<suseconds_t>(kPatience.count())};
+  const timeval patience{0, static_cast<suseconds_t>(span.count())};
   (void)::setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   (void)::setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 }
@@ -42,7 +42,7 @@ void become_patient(int descriptor) noexcept {
 constexpr int kUnixConnectTries = 5;
 
 bool connect_unix(int descriptor, const sockaddr* target, socklen_t size) noexcept {
-  become_patient(descriptor);
+  become_patient(descriptor, kPatience);
   for (int tries = 0; tries < kUnixConnectTries; ++tries) {
     if (::connect(descriptor, target, size) == 0) return true;
     if (errno != EAGAIN && errno != EINTR) return false;
@@ -106,7 +106,7 @@ IoResult SocketStream::finish_connect() noexcept {
     return failure(errno);
   }
   connected_ = true;
-  become_patient(descriptor_);
+  become_patient(descriptor_, patience_);
   return {};
 }
 
@@ -115,6 +115,8 @@ bool SocketStream::looks_idle() noexcept {
   const ssize_t got = ::recv(descriptor_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
+
+void SocketStream::end_writing() noexcept { (void)::shutdown(descriptor_, SHUT_WR); }
 
 base::Result<std::unique_ptr<upstream::ByteStream>, int> SocketConnector::connect(
     const upstream::Address& address, const upstream::ConnectOptions& options) noexcept {
@@ -133,8 +135,8 @@ base::Result<std::unique_ptr<upstream::ByteStream>, int> SocketConnector::connec
     ::close(descriptor);
     return os_error;
   }
-  if (connected) become_patient(descriptor);
-  return std::unique_ptr<upstream::ByteStream>(std::make_unique<SocketStream>(descriptor, connected));
+  if (connected) become_patient(descriptor, patience_);
+  return std::unique_ptr<upstream::ByteStream>(std::make_unique<SocketStream>(descriptor, connected, patience_));
 }
 
 base::Result<std::vector<upstream::Address>, std::string> SystemResolver::resolve(const std::string& host, std::uint16_t port) {

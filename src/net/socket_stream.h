@@ -18,7 +18,8 @@ inline constexpr base::Duration kPatience = std::chrono::milliseconds(200);
 class SocketStream final : public upstream::ByteStream {
  public:
   // Takes ownership of the descriptor.
-  SocketStream(int descriptor, bool connected) noexcept : descriptor_(descriptor), connected_(connected) {}
+  SocketStream(int descriptor, bool connected, base::Duration patience) noexcept
+      : patience_(patience), descriptor_(descriptor), connected_(connected) {}
   ~SocketStream() override;
   SocketStream(const SocketStream&) = delete;
   SocketStream& operator=(const SocketStream&) = delete;
@@ -27,18 +28,28 @@ class SocketStream final : public upstream::ByteStream {
   upstream::IoResult write(std::span<const upstream::ConstBuffer> parts, upstream::Wait wait) noexcept override;
   upstream::IoResult finish_connect() noexcept override;
   bool looks_idle() noexcept override;
+  void end_writing() noexcept override;
   int descriptor() const noexcept override { return descriptor_; }
-  base::Duration patience() const noexcept override { return kPatience; }
+  base::Duration patience() const noexcept override { return patience_; }
 
  private:
+  const base::Duration patience_;
   int descriptor_;
   bool connected_;
 };
 
 class SocketConnector final : public upstream::Connector {
  public:
+  explicit SocketConnector(base::Duration patience = kPatience) noexcept : patience_(patience) {}
+
+  // For connections made from now on; called before the first one.
+  void set_patience(base::Duration patience) noexcept { patience_ = patience; }
+
   base::Result<std::unique_ptr<upstream::ByteStream>, int> connect(const upstream::Address& address,
                                                                    const upstream::ConnectOptions& options) noexcept override;
+
+ private:
+  base::Duration patience_;
 };
 
 // Unix sockets as they are; else getaddrinfo(3): follows /etc/hosts, nsswitch and the system's address order (RFC 6724).

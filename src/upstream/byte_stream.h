@@ -49,6 +49,9 @@ class ByteStream {
   // anything, for requests that must not be sent into a dead connection.
   virtual bool looks_idle() noexcept = 0;
 
+  // Nothing more will be written; the peer sees the end of the stream.
+  virtual void end_writing() noexcept {}
+
   virtual int descriptor() const noexcept = 0;
   virtual base::Duration patience() const noexcept = 0;
 };

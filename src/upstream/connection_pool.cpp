@@ -58,7 +58,7 @@ void ConnectionPool::give_back(Connection connection, base::Instant now) noexcep
   {
     const std::lock_guard lock(mutex_);
     --in_use_;
-    if (limits_.reuse) {
+    if (limits_.reuse && idle_.size() < limits_.max_idle) {
       connection.idle_since = now;
       idle_.push_back(std::move(connection));
     }

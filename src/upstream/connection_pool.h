@@ -24,6 +24,7 @@ namespace cxxproxy::upstream {
 struct PoolLimits {
   unsigned max = 0;  // connections in use at once, 0 = no limit
   bool reuse = true;
+  std::size_t max_idle = SIZE_MAX;      // kept connections; more are closed when they come back
   std::optional<base::Duration> ttl{};  // idle connections older than this are closed instead of used
 };
 

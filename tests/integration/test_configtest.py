@@ -180,6 +180,8 @@ MATRIX = {
     "ProxyForwardedFields": ("For", "Port Forwarded", "For Host", "Server"),
     "ProxyForwardedTrust": ("None", "10.0.0.0/8 ::1", "192.0.2.1", "None"),
     "ProxyErrorOverride": ("On", "Off", "On", "Off"),
+    "ProxyPark": ("On", "Off", "On", "Off"),
+    "ProxyWebsocketIdleTimeout": ("11", "22", "33", "44"),
     "ProxyPassInterpolateEnv": ("On", "Off", "On", "Off"),
     "ProxyPassInherit": ("Off", "On", None, None),
     "BalancerInherit": ("Off", "On", None, None),
@@ -190,7 +192,7 @@ MATRIX = {
 }
 # What adds to lists, has one value, or is for the whole server: other tests.
 NO_MATRIX = {"ProxyPass", "ProxyPassMatch", "<ProxyMatch", "ProxyPassReverse", "ProxyPassReverseCookieDomain", "ProxyPassReverseCookiePath", "ProxyCookieFlags",
-             "ProxyRequests", "<Proxy", "BalancerMember", "ProxySet", "ProxyCheckNames", "ProxyExplain"}
+             "ProxyParkAfter", "ProxyParkMax", "ProxyWebsocketFallbackToProxyHttp", "ProxyRequests", "<Proxy", "BalancerMember", "ProxySet", "ProxyCheckNames", "ProxyExplain"}
 
 
 @pytest.mark.own

@@ -484,6 +484,7 @@ DIFFERENT = {
     "Max-Forwards 0 on GET": PAGE,
     "Max-Forwards odd": PAGE,
     "fields forwarded empty": "an empty `X-Forwarded-For`",
+    "fields upgrade": "WebSocket is off until",
     "fields proxy authorization": "some `Proxy-*` fields pass",
     "fields coding list": "a request whose transfer codings",
     "expect, backend refuses": "417 from a backend",

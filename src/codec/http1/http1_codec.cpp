@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
+
 namespace cxxproxy::codec {
 
 using base::ProxyErrc;
@@ -25,9 +27,11 @@ Event Http1Codec::read_head(std::span<char> unread) {
     case http::Progress::Done: break;
   }
   const int status = parser_.head().status;
-  if (status == 101) return failed({ProxyErrc::UnexpectedSwitch, "101 without a request for it"});
+  if (status == 101 && upgrade_.empty()) return failed({ProxyErrc::UnexpectedSwitch, "101 without a request for it"});
+  if (status == 101 && !is_wanted_switch()) return failed({ProxyErrc::UnexpectedSwitch, "101 for another protocol than the one asked for"});
   auto framing = http::response_framing(parser_.head(), request_was_head_);
   if (!framing) return failed(framing.error());
+  if (status == 101) return {Kind::Switched, parser_.head_size(), {}};
   if (status < 200) {
     interim_pending_ = true;
     return {Kind::Interim, parser_.head_size(), {}};
@@ -36,6 +40,14 @@ Event Http1Codec::read_head(std::span<char> unread) {
   left_ = framing_.length;
   in_head_ = false;
   return {Kind::Head, parser_.head_size(), {}};
+}
+
+// RFC 9110 7.8: one Upgrade field, the protocol that was asked for, and Connection naming it.
+bool Http1Codec::is_wanted_switch() const noexcept {
+  const http::Fields fields = parser_.head().fields;
+  const http::FieldView* const upgrade = http::find_field(fields, "Upgrade");
+  return upgrade != nullptr && http::count_fields(fields, "Upgrade") == 1 && base::iequals(base::trim(upgrade->value), upgrade_) &&
+         http::fields_list(fields, "Connection", "upgrade");
 }
 
 Event Http1Codec::read_body(std::span<char> unread) {

@@ -43,7 +43,16 @@ MatrixRow row_of(DirectiveId id) {
     case DirectiveId::Proxy100Continue:
     case DirectiveId::ProxyPassInterpolateEnv:
     case DirectiveId::ProxyErrorOverride:  // its codes add up: field_statements_test.cpp
+    case DirectiveId::ProxyPark:
       return kFlag;
+    case DirectiveId::ProxyWebsocketIdleTimeout:
+      return {Merging::InnerWins, {"11", "22", "33", "44"}};
+    case DirectiveId::ProxyParkAfter:
+      return {Merging::MainOnly, {"5ms", "", "", ""}};
+    case DirectiveId::ProxyParkMax:
+      return {Merging::MainOnly, {"7", "", "", ""}};
+    case DirectiveId::ProxyWebsocketFallback:
+      return {Merging::OneValue, {}, "has no effect"};
     case DirectiveId::ProxyTimeout:
       return {Merging::InnerWins, {"11", "22", "33", "44"}};
     case DirectiveId::ProxyPassReverseMode:
@@ -123,6 +132,15 @@ Problem say_in(Scopes& all, const DirectiveRow& row, Level level, std::string_vi
     case DirectiveId::Proxy100Continue:
       scope.continue_from_backend.set(flag_of(text), where);
       return std::nullopt;
+    case DirectiveId::ProxyPark:
+      scope.park.set(flag_of(text), where);
+      return std::nullopt;
+    case DirectiveId::ProxyWebsocketIdleTimeout:
+      return say_timeout(scope.tunnel_timeout, said, text);
+    case DirectiveId::ProxyParkAfter:
+      return say_park_after(server.park_after, said, text);
+    case DirectiveId::ProxyParkMax:
+      return say_park_max(server.park_max, said, text);
     case DirectiveId::ProxyTimeout:
       return say_timeout(in_server ? server.proxy_timeout : scope.proxy_timeout, said, text);
     case DirectiveId::ProxyPassReverseMode:
@@ -153,6 +171,7 @@ Problem say_in(Scopes& all, const DirectiveRow& row, Level level, std::string_vi
     case DirectiveId::ProxyCheckNames:
       server.check_names.set(flag_of(text), where);
       return std::nullopt;
+    case DirectiveId::ProxyWebsocketFallback:
     case DirectiveId::ProxyPass:
     case DirectiveId::ProxyPassMatch:
     case DirectiveId::ProxyMatchSection:

@@ -1,0 +1,250 @@
+#include "httpd/parker.h"
+
+#include <algorithm>
+#include <atomic>
+#include <string_view>
+
+#include <apr_portable.h>
+
+#include "httpd/child_state.h"
+#include "httpd/guard.h"
+#include "httpd/served_request.h"
+#include "httpd/httpd_api.h"
+
+namespace cxxproxy::httpd {
+namespace {
+
+using net::ParkingLot;
+
+// One client connection's place in the scheme.
+struct Seat {
+  conn_rec* connection = nullptr;
+  unsigned depth = 0;               // process_connection hooks of this connection on the stack
+  ServedRequest* served = nullptr;  // parked, or about to be
+  ParkingLot::Spot spot = ParkingLot::kNone;
+  bool waiting = false;  // the connection is the MPM's until the spot is woken
+  bool swapped = false;
+  apr_os_sock_t client = -1;  // while swapped
+  unsigned clogging = 0;      // what it was before the old way of waiting changed it
+  unsigned why = 0;           // Wake bits of the last wait
+};
+
+bool g_waitio = false;  // the MPM has CONN_STATE_ASYNC_WAITIO
+
+Seat* seat_of(const conn_rec* c) noexcept { return static_cast<Seat*>(ap_get_module_config(c->conn_config, &cxxproxy_module)); }
+
+ParkingLot* lot() noexcept {
+  ChildState* child = child_state();
+  return child != nullptr ? child->parking_lot() : nullptr;
+}
+
+void swap_back(Seat& seat) noexcept {
+  if (!seat.swapped) return;
+  seat.swapped = false;
+  apr_socket_t* socket = ap_get_conn_socket(seat.connection);
+  (void)apr_os_sock_put(&socket, &seat.client, seat.connection->pool);
+}
+
+void leave_spot(Seat& seat) noexcept {
+  if (seat.spot == ParkingLot::kNone) return;
+  if (ParkingLot* const place = lot(); place != nullptr) {
+    (void)place->leave(seat.spot);
+    place->give_back(seat.spot);
+  }
+  seat.spot = ParkingLot::kNone;
+}
+
+// The connection ends while it is swapped (the MPM could not poll it): its socket must close the client's descriptor.
+apr_status_t seat_ends(void* data) noexcept {
+  Seat& seat = *static_cast<Seat*>(data);
+  swap_back(seat);
+  leave_spot(seat);
+  return APR_SUCCESS;
+}
+
+Seat& make_seat(conn_rec* c) {
+  if (Seat* const seat = seat_of(c); seat != nullptr) return *seat;
+  auto* const seat = new (apr_palloc(c->pool, sizeof(Seat))) Seat();
+  seat->connection = c;
+  ap_set_module_config(c->conn_config, &cxxproxy_module, seat);
+  apr_pool_pre_cleanup_register(c->pool, seat, seat_ends);
+  return *seat;
+}
+
+// Leaves the connection in the state in which the MPM polls its socket for readability.
+void hand_to_mpm(Seat& seat) noexcept {
+  conn_rec* const c = seat.connection;
+  seat.waiting = true;
+  c->cs->sense = CONN_SENSE_WANT_READ;
+#if AP_MODULE_MAGIC_AT_LEAST(20120211, 135)
+  if (g_waitio) {
+    c->cs->state = CONN_STATE_ASYNC_WAITIO;
+    return;
+  }
+#endif
+  seat.clogging = c->clogging_input_filters;
+  c->clogging_input_filters = 1u;
+  c->cs->state = CONN_STATE_WRITE_COMPLETION;
+}
+
+void take_from_mpm(Seat& seat) noexcept {
+  seat.waiting = false;
+  if (!g_waitio) seat.connection->clogging_input_filters = (seat.clogging & 1u) != 0;
+  seat.connection->cs->state = CONN_STATE_HANDLER;
+}
+
+net::Watch watch_of(const Seat& seat) {
+  const ServedRequest& served = *seat.served;
+  const exchange::Step& step = served.step();
+  net::Watch watch;
+  watch.upstream = step.upstream_descriptor;
+  watch.upstream_readable = (step.needs & exchange::kUpstreamReadable) != 0;
+  watch.upstream_writable = (step.needs & exchange::kUpstreamWritable) != 0;
+  watch.client = seat.client;
+  watch.client_readable = (step.needs & exchange::kClientReadable) != 0;
+  watch.client_writable = (step.needs & exchange::kClientWritable) != 0;
+  watch.client_closing = served.wants_half_close();
+  // The MPM closes what it has polled for Timeout: come back before that.
+  const apr_interval_time_t timeout = std::min(seat.connection->base_server->timeout, served.request()->server->timeout);
+  const base::Instant bounce = child_state()->clock().now() + base::Duration(timeout * 7 / 10);
+  watch.until = std::min(served.until(), bounce);
+  return watch;
+}
+
+// What http_core does after a handler. The request is gone afterwards.
+void end_request(request_rec* r, int status) {
+  if (status == kOk || status == kDone) {
+    ap_finalize_request_protocol(r);
+  } else {
+    r->status = HTTP_OK;
+    ap_die(status, r);
+  }
+  ap_process_request_after_handler(r);
+}
+
+// On a worker again. True: the exchange waits further.
+bool go_on(Seat& seat, bool client_gone) {
+  ServedRequest& served = *seat.served;
+  request_rec* const r = served.request();
+  apr_thread_mutex_t* const mutex = r->invoke_mtx;
+  if (mutex != nullptr) apr_thread_mutex_lock(mutex);
+  ap_update_child_status(static_cast<ap_sb_handle_t*>(seat.connection->sbh), SERVER_BUSY_WRITE, r);
+  served.woken();
+  if ((seat.why & net::kWakeClientClosed) != 0 && served.wants_half_close()) served.client_half_closed();
+  if (client_gone || (seat.why & net::kWakeClientGone) != 0) served.client_gone();
+  const bool parks = served.drive(!client_gone) == ServedRequest::Outcome::Park;
+  const int status = parks ? kOk : served.finish();
+  // The mutex lives in the request's pool, which ends with the request.
+  if (mutex != nullptr) apr_thread_mutex_unlock(mutex);
+  if (parks) return true;
+  seat.served = nullptr;
+  leave_spot(seat);
+  end_request(r, status);
+  return false;
+}
+
+int wrap_process_connection(conn_rec* c) {
+  if (c->master != nullptr || c->cs == nullptr || lot() == nullptr) return kDeclined;
+  Seat& seat = make_seat(c);
+  if (seat.waiting) {
+    take_from_mpm(seat);
+    if (go_on(seat, false)) hand_to_mpm(seat);
+    return kOk;
+  }
+  if (seat.depth > 0) return kDeclined;
+  ++seat.depth;
+  const int result = ap_run_process_connection(c);
+  --seat.depth;
+  if (seat.served != nullptr && c->cs->state == CONN_STATE_SUSPENDED) hand_to_mpm(seat);
+  return result;
+}
+
+int process_connection(conn_rec* c) noexcept {
+  return guard("process_connection", kDeclined, [&] { return wrap_process_connection(c); });
+}
+
+void suspend_connection(conn_rec* c, request_rec*) noexcept {
+  (void)guard("suspend_connection", 0, [&] {
+    Seat* const seat = c->master == nullptr ? seat_of(c) : nullptr;
+    if (seat == nullptr || !seat->waiting || seat->swapped) return 0;
+    ParkingLot* const place = lot();
+    apr_socket_t* socket = ap_get_conn_socket(c);
+    if (place == nullptr || apr_os_sock_get(&seat->client, socket) != APR_SUCCESS) return 0;
+    apr_os_sock_t spot = place->descriptor(seat->spot);
+    (void)apr_os_sock_put(&socket, &spot, c->pool);
+    seat->swapped = true;
+    // From here on another thread may wake the connection, but only the MPM can give it to a worker.
+    place->enter(seat->spot, watch_of(*seat));
+    return 0;
+  });
+}
+
+void resume_connection(conn_rec* c, request_rec*) noexcept {
+  (void)guard("resume_connection", 0, [&] {
+    Seat* const seat = c->master == nullptr ? seat_of(c) : nullptr;
+    if (seat == nullptr || !seat->swapped) return 0;
+    if (ParkingLot* const place = lot(); place != nullptr) seat->why = place->leave(seat->spot);
+    swap_back(*seat);
+    return 0;
+  });
+}
+
+// The MPM ends a connection whose request is still parked: it is over, and it is logged.
+int pre_close_connection(conn_rec* c) noexcept {
+  return guard("pre_close_connection", kOk, [&] {
+    Seat* const seat = c->master == nullptr ? seat_of(c) : nullptr;
+    if (seat == nullptr || seat->served == nullptr) return kOk;
+    swap_back(*seat);
+    seat->waiting = false;
+    (void)go_on(*seat, true);
+    return kOk;
+  });
+}
+
+// Once a minute and child: it is a state, not an event of this request.
+void tell_that_it_is_full(request_rec* r) noexcept {
+  static std::atomic<apr_time_t> next{0};
+  apr_time_t due = next.load(std::memory_order_relaxed);
+  if (r->request_time < due || !next.compare_exchange_strong(due, r->request_time + apr_time_from_sec(60))) return;
+  ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "CXP0062: no room to park a request, it waits on its thread (see ProxyParkMax and the limit of open files)");
+}
+
+}  // namespace
+
+bool mpm_can_park() noexcept {
+  int async = 0;
+  if (ap_mpm_query(AP_MPMQ_IS_ASYNC, &async) != APR_SUCCESS || async == 0) return false;
+#ifdef AP_MPMQ_CAN_WAITIO
+  int waitio = 0;
+  g_waitio = ap_mpm_query(AP_MPMQ_CAN_WAITIO, &waitio) == APR_SUCCESS && waitio != 0 && !ap_exists_config_define("CXXPROXY_OLD_PARKING");
+#endif
+  return true;
+}
+
+bool may_park(request_rec* r) noexcept {
+  const conn_rec* c = r->connection;
+  if (c->master != nullptr || c->cs == nullptr || r->main != nullptr || r->prev != nullptr || lot() == nullptr) return false;
+  const Seat* seat = seat_of(c);
+  return seat != nullptr && seat->depth == 1 && c->clogging_input_filters == 0;
+}
+
+bool park(request_rec* r, ServedRequest& served) noexcept {
+  Seat& seat = *seat_of(r->connection);
+  seat.spot = lot()->rent();
+  if (seat.spot == ParkingLot::kNone) {
+    tell_that_it_is_full(r);
+    return false;
+  }
+  seat.served = &served;
+  seat.why = 0;
+  return true;
+}
+
+void register_parker() {
+  ap_hook_process_connection(process_connection, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
+  ap_hook_suspend_connection(suspend_connection, nullptr, nullptr, APR_HOOK_REALLY_LAST);
+  ap_hook_resume_connection(resume_connection, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
+  ap_hook_pre_close_connection(pre_close_connection, nullptr, nullptr, APR_HOOK_FIRST);
+}
+
+}  // namespace cxxproxy::httpd

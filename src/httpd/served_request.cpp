@@ -1,0 +1,91 @@
+#include "httpd/served_request.h"
+
+#include "httpd/child_state.h"
+#include "httpd/config_hooks.h"
+#include "httpd/mapping.h"
+#include "httpd/httpd_api.h"
+
+namespace cxxproxy::httpd {
+
+using base::Duration;
+using base::ProxyErrc;
+using exchange::Step;
+
+ServedRequest::ServedRequest(request_rec* r, ChildState& child, const Errand& errand)
+    : r_(r), child_(child), errand_(errand), settings_(request_settings(r)) {}
+
+int ServedRequest::begin(const exchange::Destination& destination) {
+  ClientSide& client = client_.emplace(r_, errand_, settings_);
+  if (client.problem() != ProxyErrc::None) {
+    r_->connection->keepalive = AP_CONN_CLOSE;
+    return refuse(r_, base::info(client.problem()).status, "the request's body framing is not understood");
+  }
+  if (!client.prepare_body()) return client.filter_status();
+  const Duration server_timeout(r_->server->timeout);
+  exchange_.emplace(destination, client,
+                    exchange::Services{.clock = child_.clock(),
+                                       .connector = child_.connector(),
+                                       .default_timeout = settings_.proxy_timeout.value_or(server_timeout),
+                                       .may_wait = true,
+                                       .tunnel_timeout = settings_.tunnel_timeout});
+  waiter_.emplace(*r_->connection, child_.clock());
+  return kOk;
+}
+
+ServedRequest::Outcome ServedRequest::drive(bool can_park) {
+  can_park = can_park && settings_.park;
+  client_->never_block(can_park);
+  const Duration inline_wait = child_.park_after();
+  for (;;) {
+    step_ = exchange_->step();
+    if (step_.done) return Outcome::Done;
+    const bool parkable = can_park && step_.pool == nullptr;
+    const Duration at_most = !parkable ? Duration::max() : step_.waited ? Duration::zero() : inline_wait;
+    switch (waiter_->wait(step_, exchange_->body_complete(), at_most)) {
+      case Waiter::Result::Ready: continue;
+      case Waiter::Result::ClientGone: exchange_->client_gone(); continue;
+      case Waiter::Result::Nothing: break;
+    }
+    if (!parkable || child_.clock().now() >= step_.deadline) continue;
+    exchange_->about_to_wait();
+    return Outcome::Park;
+  }
+}
+
+namespace {
+
+int status_of(request_rec* r, const exchange::Exchange& exchange, const ClientSide& client) {
+  const base::Error& error = exchange.failure();
+  if (!exchange.body_complete()) r->connection->keepalive = AP_CONN_CLOSE;
+  if (!error && client.replaced_status() != 0) return client.replaced_status();
+  if (!error || exchange.answer_started()) return kOk;
+  if (client.filter_status() != 0 && base::info(error.code).side == base::Side::Client && error.code != ProxyErrc::ClientGone) {
+    return client.filter_status();
+  }
+  const int status = base::status_for(error);
+  r->status_line = nullptr;  // of an answer that never went out
+  if (error.code == ProxyErrc::ClientGone) {
+    r->connection->aborted = 1;
+    r->status = status;
+    return kDone;
+  }
+  if (status == HTTP_BAD_GATEWAY) {
+    const std::string_view sentence = base::info(error.code).sentence;
+    const char* why = apr_pstrmemdup(r->pool, sentence.data(), sentence.size());
+    apr_table_setn(r->notes, "error-notes", apr_pstrcat(r->pool, "Reason: <strong>", why, "</strong>", nullptr));
+  }
+  return status;
+}
+
+}  // namespace
+
+int ServedRequest::finish() {
+  const int status = status_of(r_, *exchange_, *client_);
+  waiter_.reset();
+  exchange_.reset();
+  client_.reset();
+  undeclared_.reset();
+  return status;
+}
+
+}  // namespace cxxproxy::httpd

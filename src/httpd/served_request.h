@@ -1,0 +1,66 @@
+// One proxied request while it is served, by whichever driver.
+//
+// WHAT    Owns what an exchange needs and the exchange itself, so that it outlives the handler that began
+//         it. begin() makes the exchange; drive() runs it until it is done or, when the caller can
+//         park it, until it would wait long; finish() gives httpd's status and frees everything.
+// SHAPES  Lives in the request's pool, used by one thread at a time. A wait that the caller can park is
+//         spent on the thread for the inline time first: most backends answer within it, and parking
+//         costs them two wake-ups.
+// ERRORS  finish() answers the status of a failure that happened before a byte of the answer went out.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "exchange/exchange.h"
+#include "httpd/client_side.h"
+#include "httpd/inline_driver.h"
+#include "httpd/httpd_api.h"
+
+namespace cxxproxy::httpd {
+
+class ChildState;
+
+// A backend that only a RewriteRule or a handler names: no kept connections, no state.
+struct Undeclared {
+  config::MemberSpec spec;
+  std::unique_ptr<upstream::MemberUpstream> member;
+  upstream::MemberUpstream* pointer = nullptr;
+};
+
+class ServedRequest {
+ public:
+  ServedRequest(request_rec* r, ChildState& child, const Errand& errand);
+
+  // Kept until the request ends.
+  Undeclared& undeclared() { return undeclared_.emplace(); }
+
+  // kOk when there is something to drive, else the status to answer.
+  int begin(const exchange::Destination& destination);
+  enum class Outcome : std::uint8_t { Done, Park };
+  Outcome drive(bool can_park);
+  int finish();
+  void client_gone() { exchange_->client_gone(); }
+  void client_half_closed() { waiter_->client_half_closed(); }
+  void woken() { waiter_->body_moves(exchange_->body_complete()); }
+
+  request_rec* request() const noexcept { return r_; }
+  // After drive() answered Park: what is waited for, and until when the driver must call again.
+  const exchange::Step& step() const noexcept { return step_; }
+  base::Instant until() const { return waiter_->limit(step_); }
+  bool wants_half_close() const { return waiter_->watches_half_close(step_); }
+  int client_descriptor() const noexcept { return waiter_->client(); }
+
+ private:
+  request_rec* const r_;
+  ChildState& child_;
+  const Errand errand_;
+  const RequestSettings settings_;
+  std::optional<Undeclared> undeclared_;
+  std::optional<ClientSide> client_;
+  std::optional<exchange::Exchange> exchange_;
+  std::optional<Waiter> waiter_;
+  exchange::Step step_{};
+};
+
+}  // namespace cxxproxy::httpd

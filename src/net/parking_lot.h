@@ -1,0 +1,118 @@
+// Where exchanges wait without a thread.
+//
+// WHAT    One thread per child watches the descriptors and deadlines of everything that is parked. When
+//         something happens it makes the spot's own descriptor (an eventfd) readable, once; whoever
+//         polls that descriptor, the MPM, then gives the connection to a worker, which leaves the spot
+//         and asks why it was woken.
+// SHAPES  The thread touches nothing but its own spots, the watched descriptors and the eventfds: no pool,
+//         no connection, no log. A spot costs its eventfd and about 100 bytes, and is reused. Spots
+//         carry a generation, so an event that was on its way when the spot was left is dropped.
+//         enter() and leave() may be called by any thread, for one spot by one at a time.
+// ERRORS  rent() answers no spot when the lot is full or descriptors have run out: the caller then waits
+//         on its own thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/mutex.h"
+
+namespace cxxproxy::net {
+
+enum Wake : unsigned {
+  kWakeUpstream = 1u << 0,      // the backend's descriptor is ready
+  kWakeClient = 1u << 1,        // the client's is
+  kWakeClientClosed = 1u << 2,  // the client closed its sending side, or altogether
+  kWakeClientGone = 1u << 3,    // reset, or closed in both directions
+  kWakeTime = 1u << 4,
+  kWakeSlot = 1u << 5,          // woken by wake()
+};
+
+struct Watch {
+  int upstream = -1;
+  bool upstream_readable = false;
+  bool upstream_writable = false;
+  int client = -1;
+  bool client_readable = false;
+  bool client_writable = false;
+  bool client_closing = false;  // wake when it closes its sending side
+  base::Instant until{};
+};
+
+class ParkingLot {
+ public:
+  using Spot = std::uint32_t;
+  static constexpr Spot kNone = UINT32_MAX;
+
+  ParkingLot(const base::Clock& clock, unsigned capacity) : clock_(clock), capacity_(capacity) {}
+  ~ParkingLot();
+  ParkingLot(const ParkingLot&) = delete;
+  ParkingLot& operator=(const ParkingLot&) = delete;
+
+  // False: the system refused a descriptor or a thread; nothing can be parked.
+  bool start();
+  void stop();
+
+  Spot rent();
+  void give_back(Spot spot);
+  int descriptor(Spot spot) const;
+
+  void enter(Spot spot, const Watch& watch);
+  // Wake bits since enter(); the spot's descriptor is quiet afterwards.
+  unsigned leave(Spot spot);
+  void wake(Spot spot, unsigned why);
+
+  struct Counts {
+    unsigned parked = 0;  // entered and not left
+    base::Duration oldest{};
+  };
+  Counts counts() const;
+
+ private:
+  struct Place {
+    int event = -1;
+    std::uint32_t generation = 0;
+    bool entered = false;
+    bool fired = false;
+    unsigned why = 0;
+    int upstream = -1;
+    int client = -1;
+    std::uint32_t heap_index = UINT32_MAX;
+    base::Instant until{};
+    base::Instant since{};
+  };
+
+  void run();
+  void fire(Place& place, unsigned why) CXXPROXY_REQUIRES(mutex_);
+  void take_event(std::uint64_t tag, unsigned events) CXXPROXY_REQUIRES(mutex_);
+  void watch_descriptor(int descriptor, unsigned events, Spot spot, bool client) CXXPROXY_REQUIRES(mutex_);
+  int next_timeout() CXXPROXY_REQUIRES(mutex_);
+  void fire_expired() CXXPROXY_REQUIRES(mutex_);
+
+  void heap_insert(Spot spot) CXXPROXY_REQUIRES(mutex_);
+  void heap_remove(Spot spot) CXXPROXY_REQUIRES(mutex_);
+  void heap_place(std::uint32_t index, Spot spot) CXXPROXY_REQUIRES(mutex_);
+  void heap_up(std::uint32_t index) CXXPROXY_REQUIRES(mutex_);
+  void heap_down(std::uint32_t index) CXXPROXY_REQUIRES(mutex_);
+
+  const base::Clock& clock_;
+  const unsigned capacity_;
+  int epoll_ = -1;
+  int nudge_ = -1;  // an eventfd that makes the thread look at its deadlines again
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+
+  mutable base::Mutex mutex_;
+  std::deque<Place> places_ CXXPROXY_GUARDED_BY(mutex_);  // a deque: places never move
+  std::vector<Spot> free_ CXXPROXY_GUARDED_BY(mutex_);    // with their eventfd
+  std::vector<Spot> bare_ CXXPROXY_GUARDED_BY(mutex_);    // without
+  std::vector<Spot> heap_ CXXPROXY_GUARDED_BY(mutex_);    // by deadline, earliest first
+  base::Instant sleeping_until_ CXXPROXY_GUARDED_BY(mutex_){};
+  unsigned parked_ CXXPROXY_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace cxxproxy::net
