@@ -77,12 +77,13 @@ def told(server, backend, path, what, version):
             [(head, s.body, s.complete) for head, s in zip(heads, backend.seen)])
 
 
+# With Suppress and Expect mod_proxy closes the client's connection although the content has come.
+COMPARED = [(path, name) for name in [*REQUESTS, *OLD] for path in PATHS if not (path == "suppress" and name.startswith("expect"))]
+
+
 @pytest.mark.own
-@pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("name", [*REQUESTS, *OLD])
+@pytest.mark.parametrize("path, name", COMPARED)
 def test_the_same_bytes_leave(trio, path, name):
-    if path == "suppress" and name.startswith("expect"):
-        pytest.skip("mod_proxy closes the client's connection although the content has come")
     own, reference, backend = trio
     for server in (own, reference):
         server.allow_log()
