@@ -65,7 +65,10 @@ std::optional<std::size_t> Balancer::pick(const TriedSet& tried, base::Instant n
   if (tried.empty() && spec_.retry_budget != 0 && slot_.retry_account.load(kRelaxed) < kMostRetries) {
     slot_.retry_account.fetch_add(spec_.retry_budget, kRelaxed);
   }
-  if (hint.route < members_.size() && !tried.contains(hint.route) && serves_sessions(hint.route)) return chosen(hint.route);
+  if (hint.route < spec_.routes.size()) {
+    if (const auto own = member_for_session(hint.route, tried)) return chosen(*own);
+    if (spec_.no_failover) return std::nullopt;
+  }
   if (!tried.empty()) return pick_again(tried, now, hint);
   const Offer* offer = offer_.load(kAcquire);
   if (offer == nullptr) return std::nullopt;
@@ -160,9 +163,45 @@ bool Balancer::can_serve(std::size_t index, std::uint32_t status, Grace grace) c
   return !is_failed(index) && (grace == Grace::Ejected || !is_ejected(index));
 }
 
-// A member that drains still serves those who belong to it.
+// A member that drains still serves those who belong to it, one in a rest only if it is on offer nevertheless.
 bool Balancer::serves_sessions(std::size_t index) const noexcept {
-  return can_serve(index, status_of(index) & ~bit(StatusFlag::Drain), Grace::None);
+  if (can_serve(index, status_of(index) & ~bit(StatusFlag::Drain), Grace::None)) return true;
+  const Offer* offer = offer_.load(kAcquire);
+  return offer != nullptr && offer->contains(index) && can_serve(index, status_of(index), Grace::All);
+}
+
+// Of several with one route the first usable one, standbys last.
+std::optional<std::size_t> Balancer::member_of(std::size_t route, const TriedSet& tried) const noexcept {
+  std::optional<std::size_t> standby;
+  for (const std::size_t i : spec_.routes[route].members) {
+    if (tried.contains(i) || !serves_sessions(i)) continue;
+    if (!has(status_of(i), StatusFlag::HotStandby)) return i;
+    if (!standby) standby = i;
+  }
+  return standby;
+}
+
+std::optional<std::size_t> Balancer::member_for_session(std::size_t route, const TriedSet& tried) const noexcept {
+  if (const auto own = member_of(route, tried)) return own;
+  // Redirects may lead in a circle: no route is looked at twice. There are at most as many as members.
+  std::array<std::uint16_t, config::kMaxMembers> queue{};
+  MemberSet seen;
+  std::size_t count = 0;
+  const auto follow = [&](std::size_t from) {
+    for (const std::size_t i : spec_.routes[from].members) {
+      const std::size_t next = spec_.members[i].redirect_route;
+      if (next == config::kNoRoute || seen.contains(next)) continue;
+      seen.insert(next);
+      queue[count++] = static_cast<std::uint16_t>(next);
+    }
+  };
+  seen.insert(route);
+  follow(route);
+  for (std::size_t at = 0; at < count; ++at) {
+    if (const auto heir = member_of(queue[at], tried)) return heir;
+    follow(queue[at]);
+  }
+  return std::nullopt;
 }
 
 // The first set that gives anybody wins.

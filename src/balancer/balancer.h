@@ -16,6 +16,8 @@
 //         When all members that could be used are failed (forcerecovery=On), they are offered
 //         nevertheless; they stay marked until the first success, which clears all of them at once.
 //         A disabled, stopped, draining or check-failed member does not prevent that.
+//         A request of a session gets a usable member with its route, also a draining one, else one of the
+//         routes that those redirect to; else any member, or nobody with nofailover=On. It takes no turn.
 //         A process that dies between changing a state and moving the epoch is healed within
 //         kLongestView.
 // ERRORS  pick gives no value when no member is left for this request: the answer is 503.
@@ -118,6 +120,8 @@ class Balancer {
   std::uint32_t status_of(std::size_t index) const noexcept;
   bool can_serve(std::size_t index, std::uint32_t status, Grace grace) const noexcept;
   bool serves_sessions(std::size_t index) const noexcept;
+  std::optional<std::size_t> member_of(std::size_t route, const TriedSet& tried) const noexcept;
+  std::optional<std::size_t> member_for_session(std::size_t route, const TriedSet& tried) const noexcept;
   MemberSet usable(const MemberSet& tried, Grace grace) const noexcept;
   MemberSet usable_of(std::span<const std::uint16_t> set, const MemberSet& tried, Grace grace) const noexcept;
   bool too_few_left() const noexcept;

@@ -30,7 +30,7 @@ inline constexpr std::size_t kNoMember = ~std::size_t{0};
 struct PickHint {
   std::uint64_t key = 0;  // lbmethod=hash: text_hash() of the request's key
   bool has_key = false;
-  std::size_t route = kNoMember;  // a session belongs to this member
+  std::size_t route = config::kNoRoute;  // in BalancerSpec::routes: a session belongs to its members
 };
 
 // A balancer's part of the shared segment, as one child sees it.

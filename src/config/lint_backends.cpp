@@ -58,6 +58,10 @@ void check_parameters(const ServerLint& lint, const DeclaredMember& member, bool
   if (!in_balancer && set.value(ParameterId::LoadFactor)) {
     lint.warn(where_of(member, ParameterId::LoadFactor), name + "loadfactor has no effect on a backend that is no member of a balancer");
   }
+  for (const ParameterId id : {ParameterId::RouteName, ParameterId::Redirect}) {
+    if (in_balancer || set.find(id) == nullptr) continue;
+    lint.warn(where_of(member, id), name + parameter_row(id).name + " has no effect on a backend that is no member of a balancer");
+  }
   if (set.value(ParameterId::Ttl) && !keeps_connections(set)) {
     lint.warn(where_of(member, ParameterId::Ttl),
               name + "ttl has no effect: connections to this backend are not kept (disablereuse, enablereuse)");
@@ -74,6 +78,42 @@ bool is_off(const DeclaredMember& member) {
   return has(flags, StatusFlag::Disabled) || has(flags, StatusFlag::Stopped);
 }
 
+// What belongs to sticky sessions and does not fit together.
+void check_sessions(const ServerLint& lint, const DeclaredBalancer& balancer) {
+  const std::string name = "balancer://" + balancer.name + ": ";
+  std::unordered_map<std::string_view, const DeclaredMember*> routes;
+  for (const DeclaredMember& member : balancer.members) {
+    const std::string_view route = member.parameters.text(ParameterId::RouteName);
+    if (route.empty()) continue;
+    const auto [first, is_new] = routes.emplace(route, &member);
+    if (is_new) continue;
+    const SourceLine where = where_of(member, ParameterId::RouteName);
+    lint.warn(where, name + "route=" + std::string(route) + " is the route of " + first->second->url.text() + " as well " +
+                         at(where_of(*first->second, ParameterId::RouteName)) + "; the first one that is usable gets the sessions of both");
+  }
+  for (const DeclaredMember& member : balancer.members) {
+    const std::string_view heir = member.parameters.text(ParameterId::Redirect);
+    const SourceLine where = where_of(member, ParameterId::Redirect);
+    if (heir.empty()) continue;
+    if (!routes.contains(heir)) {
+      lint.warn(where, name + "redirect=" + std::string(heir) + " has no effect: no member has this route");
+    } else if (member.parameters.text(ParameterId::RouteName).empty()) {
+      lint.warn(where, name + "redirect=" + std::string(heir) + " has no effect: this member has no route, so it has no sessions");
+    }
+  }
+  const ParameterSet& set = balancer.parameters;
+  if (const auto* sticky = set.find(ParameterId::StickySession)) {
+    if (!routes.empty() || balancer.members.empty()) return;
+    lint.warn(sticky->where, name + "stickysession has no effect: no member has a route");
+    return;
+  }
+  for (const ParameterId id : {ParameterId::StickySessionSep, ParameterId::SemicolonEnds, ParameterId::NoFailover}) {
+    const auto* setting = set.find(id);
+    const bool says_default = id == ParameterId::NoFailover && set.value(id) == 0;
+    if (setting != nullptr && !says_default) lint.warn(setting->where, name + parameter_row(id).name + " has no effect without stickysession");
+  }
+}
+
 void check_balancer(const ServerLint& lint, const DeclaredBalancer& balancer) {
   for (const DeclaredMember& member : balancer.members) {
     check_status(lint, member, true);
@@ -85,6 +125,7 @@ void check_balancer(const ServerLint& lint, const DeclaredBalancer& balancer) {
                                   "/foo becomes " + member.url.text() + "/foo; write " + shorter);
     }
   }
+  check_sessions(lint, balancer);
   const bool none_left = !balancer.members.empty() && std::all_of(balancer.members.begin(), balancer.members.end(), is_off);
   if (none_left) {
     lint.warn(balancer.where, "balancer://" + balancer.name + " has no member that may be used (status D or S), requests for it are answered 503");

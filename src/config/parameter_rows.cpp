@@ -60,6 +60,10 @@ constexpr auto kRows = std::to_array<ParameterRow>({
      "the set of this member; the lowest set in which anybody is usable serves alone"},
     {ParameterId::SlowStart, "slowstart", Place::Member, ValueKind::Duration, 0, kLongestSlowStart, "0",
      "how long the share of a member grows after it was out of use; 0 gives it its whole share at once"},
+    {ParameterId::RouteName, "route", Place::Member, ValueKind::Route, 0, 0, "none",
+     "the label of this member's sessions: requests whose session ends with it go to this member (see stickysession)"},
+    {ParameterId::Redirect, "redirect", Place::Member, ValueKind::Route, 0, 0, "none",
+     "the route that gets this member's sessions while it is not usable"},
 
     {ParameterId::LbMethod, "lbmethod", Place::Balancer, ValueKind::Method, 0, 0, "byrequests",
      "how a member is chosen: byrequests in turn, bytraffic fewest bytes, bybusyness fewest requests in flight of all, "
@@ -79,7 +83,13 @@ constexpr auto kRows = std::to_array<ParameterRow>({
     {ParameterId::ForceRecovery, "forcerecovery", Place::Balancer, ValueKind::Flag, 0, 1, "On",
      "On: failed members are tried when no other is left; Off: such a request is answered 503"},
     {ParameterId::NoFailover, "nofailover", Place::Balancer, ValueKind::Flag, 0, 1, "Off",
-     "On: a request that belongs to a session is never given to another member"},
+     "On: a request that belongs to a session is never given to another member, the answer is 503 when its own is not usable"},
+    {ParameterId::StickySession, "stickysession", Place::Balancer, ValueKind::Sticky, 0, 0, "none",
+     "the cookie, and parameter of the URL, that holds the route of a request's member: NAME for both, or NAME|URLNAME; the URL wins"},
+    {ParameterId::StickySessionSep, "stickysessionsep", Place::Balancer, ValueKind::Separator, 0, 0, ".",
+     "the character in front of the route in a session; Off: the whole value is the route"},
+    {ParameterId::SemicolonEnds, "scolonpathdelim", Place::Balancer, ValueKind::Flag, 0, 1, "Off",
+     "On: a session in the URL ends at `;` as well"},
     {ParameterId::RetryBudget, "retrybudget", Place::Balancer, ValueKind::Percent, 0, 1'000, "0",
      "further attempts in percent of the requests, so that failures do not multiply the load (100 can be saved up); 0: no limit"},
     {ParameterId::EjectFailures, "ejectfailures", Place::Balancer, ValueKind::Integer, 0, 1'000'000, "0",
@@ -118,8 +128,6 @@ constexpr auto kRows = std::to_array<ParameterRow>({
     not_yet("flushwait", Place::Member, "wait of flushpackets=auto"),
     not_yet("iobuffersize", Place::Member, "size of the copy buffer"),
     not_yet("receivebuffersize", Place::Member, "socket receive buffer"),
-    not_yet("route", Place::Member, "label for sticky sessions"),
-    not_yet("redirect", Place::Member, "label of the member that takes over"),
     not_yet("ping", Place::Member, "probe before a request"),
     not_yet("secret", Place::Member, "AJP shared secret"),
     not_yet("flusher", Place::Member, "provider of mod_proxy_fdpass"),
@@ -131,9 +139,6 @@ constexpr auto kRows = std::to_array<ParameterRow>({
     not_yet("hctemplate", Place::Member, "named health check parameters"),
     not_yet("hcexpr", Place::Member, "condition for the health check's answer"),
 
-    not_yet("stickysession", Place::Balancer, "cookie or parameter that names the member"),
-    not_yet("stickysessionsep", Place::Balancer, "separator in front of the route"),
-    not_yet("scolonpathdelim", Place::Balancer, "; ends the path parameter"),
     not_yet("timeout", Place::Balancer, "wait for a usable member"),
     not_yet("nonce", Place::Balancer, "secret of the manager page"),
 });
@@ -236,6 +241,12 @@ std::string allowed_values(const ParameterRow& row) {
       return "100 to 599, several with commas between them";
     case ValueKind::HashKey:
       return "client, path, uri, query:NAME, cookie:NAME or header:NAME";
+    case ValueKind::Route:
+      return "1 to " + std::to_string(kLongestRoute) + " characters";
+    case ValueKind::Sticky:
+      return "NAME or NAME|URLNAME, at most " + std::to_string(kLongestRoute) + " characters";
+    case ValueKind::Separator:
+      return "one character or Off";
     case ValueKind::Word:
       return "the word alone";
     case ValueKind::Mapping:
@@ -276,6 +287,14 @@ Value parse_value(const ParameterRow& row, std::string_view text) {
       return parse_status_list(text) ? Value(std::int64_t{1}) : rejected("not a list of statuses", row);
     case ValueKind::HashKey:
       return parse_hash_key(text) ? Value(std::int64_t{1}) : rejected("not a key", row);
+    case ValueKind::Route:
+      return !text.empty() && text.size() <= kLongestRoute ? Value(std::int64_t{1}) : rejected("out of range", row);
+    case ValueKind::Sticky:
+      if (text.size() > kLongestRoute) return rejected("too long", row);
+      return parse_sticky_names(text) ? Value(std::int64_t{1}) : rejected("not a name", row);
+    case ValueKind::Separator:
+      if (base::iequals(text, "off")) return std::int64_t{0};
+      return text.size() == 1 ? Value(std::int64_t{text.front()}) : rejected("not a separator", row);
     case ValueKind::Mapping:
       if (base::iequals(text, "encoded")) return static_cast<std::int64_t>(Mapping::Encoded);
       if (base::iequals(text, "servlet")) return static_cast<std::int64_t>(Mapping::Servlet);

@@ -44,6 +44,9 @@ enum class ValueKind : std::uint8_t {
   StatusList,  // read from its text
   HashKey,     // the same
   Tokens,      // the same
+  Route,       // a text as it is, 1 to 63 characters
+  Sticky,      // NAME or NAME|URLNAME, 1 to 63 characters
+  Separator,   // one character, its code; Off is 0
   Text,
 };
 
@@ -65,6 +68,8 @@ enum class ParameterId : std::uint8_t {
   LbSet,
   SlowStart,
   Upgrade,
+  RouteName,
+  Redirect,
   LbMethod,
   HashKey,
   HashFactor,
@@ -73,6 +78,9 @@ enum class ParameterId : std::uint8_t {
   FailOnTimeout,
   ForceRecovery,
   NoFailover,
+  StickySession,
+  StickySessionSep,
+  SemicolonEnds,
   Growth,
   RetryBudget,
   EjectFailures,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/ascii.h"
+#include "config/session_routes.h"
 #include "config/value_parsers.h"
 
 namespace cxxproxy::config {
@@ -47,6 +48,8 @@ MemberSpec make_member(const DeclaredMember& said, const std::string& key_prefix
   if (field_size != 0) member.response_field_size = field_size;
   member.lbset = static_cast<std::uint32_t>(set.value(ParameterId::LbSet).value_or(0));
   member.slow_start = base::Duration(set.value(ParameterId::SlowStart).value_or(0));
+  member.route = set.text(ParameterId::RouteName);
+  member.redirect = set.text(ParameterId::Redirect);
   return member;
 }
 
@@ -75,6 +78,12 @@ void read_balancer_parameters(const ParameterSet& set, BalancerSpec& balancer) {
   balancer.fail_on_timeout = flag(ParameterId::FailOnTimeout, false);
   balancer.force_recovery = flag(ParameterId::ForceRecovery, true);
   balancer.no_failover = flag(ParameterId::NoFailover, false);
+  if (const auto names = parse_sticky_names(set.text(ParameterId::StickySession))) {
+    balancer.sticky.cookie = names->cookie;
+    balancer.sticky.parameter = names->parameter;
+  }
+  balancer.sticky.separator = static_cast<char>(set.value(ParameterId::StickySessionSep).value_or(balancer.sticky.separator));
+  balancer.sticky.semicolon_ends = flag(ParameterId::SemicolonEnds, false);
   balancer.retry_budget = static_cast<std::uint32_t>(set.value(ParameterId::RetryBudget).value_or(0));
   balancer.ejection = make_ejection(set);
 }
@@ -135,6 +144,7 @@ class Resolver {
     balancer->members.reserve(said.members.size());
     for (const DeclaredMember& member : said.members) balancer->members.push_back(make_member(member, balancer->key, 0));
     for (MemberSpec& member : balancer->members) number(member);
+    index_routes(*balancer);
     whole().balancers.push_back(std::move(balancer));
     return whole().balancers.back().get();
   }

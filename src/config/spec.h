@@ -53,6 +53,10 @@ enum class Via : std::uint8_t { Off, On, Full, Block };
 // What mod_status shows of the balancers.
 enum class ShowStatus : std::uint8_t { Off, On, Full };
 
+// An entry of BalancerSpec::routes that is none.
+inline constexpr std::size_t kNoRoute = ~std::size_t{0};
+inline constexpr std::size_t kLongestRoute = 63;
+
 struct MemberSpec {
   http::Url url;
   std::string name;  // canonical URL, as logs and BALANCER_WORKER_NAME show it
@@ -75,6 +79,9 @@ struct MemberSpec {
   std::size_t response_field_size = 16 * 1024;  // bytes in one field line of an answer
   std::uint32_t lbset = 0;                      // the lowest set with a usable member serves
   base::Duration slow_start{};                  // after an absence its share grows for this long; 0: at once
+  std::string route;                            // label of its sessions, "" = none
+  std::string redirect;                         // route that gets its sessions while it is not usable
+  std::size_t redirect_route = kNoRoute;        // the same, in BalancerSpec::routes
 };
 
 enum class Method : std::uint8_t { ByRequests, ByTraffic, ByBusyness, LeastLoad, Ewma, Hash, Random, First };
@@ -100,6 +107,21 @@ struct Ejection {
   bool is_on() const noexcept { return failures_in_a_row != 0 || rate_percent != 0; }
 };
 
+// Where a request says whose session it is.
+struct StickySession {
+  std::string cookie;           // "" = no stickiness
+  std::string parameter;        // of the URL
+  char separator = '.';         // in front of the route; NUL: the whole value is the route
+  bool semicolon_ends = false;  // a parameter of the URL ends at ; too
+
+  bool is_on() const noexcept { return !cookie.empty(); }
+};
+
+struct SessionRoute {
+  std::string name;
+  std::vector<std::uint16_t> members;  // in file order; nearly always one
+};
+
 struct BalancerSpec {
   std::string name;  // as in balancer://name, lower case
   std::string key;   // server + name
@@ -113,6 +135,8 @@ struct BalancerSpec {
   bool fail_on_timeout = false;
   bool force_recovery = true;
   bool no_failover = false;                      // a session stays with its member, even if that is down
+  StickySession sticky;
+  std::vector<SessionRoute> routes;              // of the members, by name
   std::uint32_t retry_budget = 0;                // further attempts in percent of the requests; 0 = no limit
   Ejection ejection;
 };

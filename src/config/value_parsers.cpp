@@ -157,6 +157,13 @@ std::optional<HashKey> parse_hash_key(std::string_view text) {
   return std::nullopt;
 }
 
+std::optional<StickyNames> parse_sticky_names(std::string_view text) noexcept {
+  const std::size_t bar = text.find('|');
+  const StickyNames names{text.substr(0, bar), bar == std::string_view::npos ? text : text.substr(bar + 1)};
+  const auto is_name = [](std::string_view name) { return !name.empty() && name.find_first_of("=;,&? \t\"") == std::string_view::npos; };
+  return is_name(names.cookie) && is_name(names.parameter) ? std::optional(names) : std::nullopt;
+}
+
 std::int64_t combine_status(std::int64_t earlier, std::int64_t later) noexcept {
   const std::uint32_t set = (to_set(earlier) & ~to_clear(later)) | to_set(later);
   const std::uint32_t clear = (to_clear(earlier) & ~to_set(later)) | to_clear(later);

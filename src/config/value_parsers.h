@@ -29,6 +29,13 @@ std::optional<std::vector<std::uint16_t>> parse_status_list(std::string_view tex
 // "client", "cookie:NAME" ... Names are kept as they are written.
 std::optional<HashKey> parse_hash_key(std::string_view text);
 
+// "NAME" for cookie and parameter of the URL, or "NAME|URLNAME".
+struct StickyNames {
+  std::string_view cookie;
+  std::string_view parameter;
+};
+std::optional<StickyNames> parse_sticky_names(std::string_view text) noexcept;
+
 // `earlier` followed by `later`, both as parse_status() answers them.
 std::int64_t combine_status(std::int64_t earlier, std::int64_t later) noexcept;
 

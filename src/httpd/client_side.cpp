@@ -17,6 +17,7 @@
 #include "http/method.h"
 #include "http/request_head.h"
 #include "httpd/answer_fields.h"
+#include "httpd/client_session.h"
 #include "httpd/exchange_log.h"
 #include "httpd/request_key.h"
 #include "httpd/via.h"
@@ -483,9 +484,7 @@ bool ClientSide::body_ends_by_close() const {
 void ClientSide::member_chosen(const config::MemberSpec& member, std::size_t) {
   member_ = &member;
   if (errand_.target.balancer == nullptr) return;
-  // As mod_proxy: without the socket of "unix:/path|http://host".
-  const std::size_t url = member.url.socket.empty() ? 0 : member.name.find('|') + 1;
-  apr_table_setn(r_->subprocess_env, "BALANCER_WORKER_NAME", member.name.c_str() + url);
+  tell_chosen(r_, *errand_.target.balancer, member, session_.value_or(balancer::Session{}));
 }
 
 void ClientSide::balancer_recovered() { log_recovered(r_, *errand_.target.balancer, *member_); }
@@ -507,6 +506,8 @@ balancer::PickHint ClientSide::pick_hint() {
     hint.key = *key;
     hint.has_key = true;
   }
+  if (!session_) session_ = session_of(r_, *errand_.target.balancer, errand_.path);
+  hint.route = session_->index;
   return hint;
 }
 

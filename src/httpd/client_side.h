@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "balancer/session.h"
 #include "exchange/downstream.h"
 #include "http/field.h"
 #include "http/request_head.h"
@@ -107,6 +108,7 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   const int original_status_;
   const char* const original_status_line_;
   const config::MemberSpec* member_ = nullptr;
+  std::optional<balancer::Session> session_;  // looked for at the first pick
 
   std::vector<http::FieldView> fields_;  // of the client, read once
   apr_bucket_brigade* request_body_ = nullptr;

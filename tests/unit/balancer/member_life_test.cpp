@@ -4,6 +4,7 @@
 #include <string>
 
 #include "balancer_fixture.h"
+#include "config/session_routes.h"
 
 using namespace cxxproxy;
 using namespace cxxproxy::test;
@@ -254,9 +255,12 @@ TEST_CASE("panic: when too few are left, ejections do not count", "[life]") {
 }
 
 TEST_CASE("a session's member is picked before all, while it serves; also when it drains", "[life]") {
-  Bench bench(in_sets({0, 0, 1}));
+  config::BalancerSpec spec = in_sets({0, 0, 1});
+  spec.members[2].route = "c";
+  config::index_routes(spec);
+  Bench bench(spec);
   balancer::PickHint hint;
-  hint.route = 2;
+  hint.route = 0;
   const auto routed = [&](const std::string& tried_before = "") {
     return bench.balancer->pick(tried(tried_before), bench.clock.now(), &bench.seen, hint);
   };

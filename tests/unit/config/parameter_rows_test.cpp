@@ -132,6 +132,36 @@ TEST_CASE("failonstatus is a list of statuses, hashkey a source with its name") 
   CHECK(cookie->name == "Sid:2");
 }
 
+TEST_CASE("routes, names of sessions and their separator") {
+  for (const ParameterId id : {ParameterId::RouteName, ParameterId::Redirect}) {
+    const auto& route = parameter_row(id);
+    CHECK(parse_value(route, std::string(63, 'r')));
+    for (const std::string& text : {std::string(), std::string(64, 'r')}) {
+      REQUIRE_FALSE(parse_value(route, text));
+      CHECK(parse_value(route, text).error() == "out of range (1 to 63 characters)");
+    }
+  }
+  const auto& sticky = parameter_row(ParameterId::StickySession);
+  for (const char* text : {"JSESSIONID", "JSESSIONID|jsessionid", "a.b-c"}) CHECK(parse_value(sticky, text));
+  for (const char* text : {"", "|", "a|", "|a", "a=b", "a;b", "a b"}) {
+    INFO(text);
+    REQUIRE_FALSE(parse_value(sticky, text));
+    CHECK(parse_value(sticky, text).error() == "not a name (NAME or NAME|URLNAME, at most 63 characters)");
+  }
+  CHECK(parse_value(sticky, std::string(64, 'n')).error() == "too long (NAME or NAME|URLNAME, at most 63 characters)");
+  CHECK(parse_sticky_names("A|b|c")->parameter == "b|c");
+  CHECK(parse_sticky_names("A")->parameter == "A");
+
+  const auto& separator = parameter_row(ParameterId::StickySessionSep);
+  CHECK(*parse_value(separator, "!") == '!');
+  CHECK(*parse_value(separator, "oFF") == 0);
+  for (const char* text : {"", "..", "On"}) {
+    INFO(text);
+    REQUIRE_FALSE(parse_value(separator, text));
+    CHECK(parse_value(separator, text).error() == "not a separator (one character or Off)");
+  }
+}
+
 TEST_CASE("in a set the later value wins, status letters add up") {
   ParameterSet set;
   CHECK(set.empty());

@@ -117,6 +117,32 @@ TEST_CASE("every parameter arrives in the balancer it was said of") {
   CHECK(rule.panic_percent == 10);
 }
 
+TEST_CASE("sticky sessions arrive in the balancer, routes are sorted and joined") {
+  House house;
+  REQUIRE(say(house.main(), "BalancerMember balancer://b http://h1 route=z redirect=a") == "");
+  REQUIRE(say(house.main(), "BalancerMember balancer://b http://h2 route=a redirect=nobody") == "");
+  REQUIRE(say(house.main(), "BalancerMember balancer://b http://h3 route=z") == "");
+  REQUIRE(say(house.main(), "BalancerMember balancer://b http://h4") == "");
+  REQUIRE(say(house.main(), "ProxySet balancer://b stickysession=JSESSIONID|jsessionid stickysessionsep=! scolonpathdelim=On") == "");
+  REQUIRE(say(house.main(), "BalancerMember balancer://c http://h1") == "");
+  auto& resolution = house.resolve();
+  const BalancerSpec& balancer = *resolution.whole->balancers[0];
+  CHECK(balancer.sticky.cookie == "JSESSIONID");
+  CHECK(balancer.sticky.parameter == "jsessionid");
+  CHECK(balancer.sticky.separator == '!');
+  CHECK(balancer.sticky.semicolon_ends);
+  REQUIRE(balancer.routes.size() == 2);
+  CHECK(balancer.routes[0].name == "a");
+  CHECK(balancer.routes[1].members == std::vector<std::uint16_t>{0, 2});
+  CHECK(balancer.members[0].redirect_route == 0);
+  CHECK(balancer.members[1].redirect_route == kNoRoute);
+  CHECK(balancer.members[3].route.empty());
+  const BalancerSpec& other = *resolution.whole->balancers[1];
+  CHECK_FALSE(other.sticky.is_on());
+  CHECK(other.sticky.separator == '.');
+  CHECK(other.routes.empty());
+}
+
 TEST_CASE("balancer parameters that do nothing are found") {
   House house;
   REQUIRE(say(house.main(), "BalancerMember balancer://b http://h") == "");

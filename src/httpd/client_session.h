@@ -1,0 +1,22 @@
+// The session of a request, and what other modules are told of it.
+//
+// WHAT    session_of() looks for stickysession in the request's URL and cookies. tell_chosen() sets mod_proxy's
+//         variables for a chosen member: BALANCER_WORKER_NAME, BALANCER_WORKER_ROUTE, BALANCER_SESSION_STICKY,
+//         BALANCER_SESSION_ROUTE, BALANCER_ROUTE_CHANGED, and the notes session-sticky and session-route.
+// SHAPES  `url` is path and query as the backend is asked for them; the answer's views point into it and into
+//         the request's fields. tell_chosen() is called for each attempt, the last one counts.
+// SOURCE  httpd's manual of mod_proxy_balancer, "Exported Environment Variables".
+#pragma once
+
+#include <string_view>
+
+#include "balancer/session.h"
+#include "config/spec.h"
+#include "httpd/httpd_api.h"
+
+namespace cxxproxy::httpd {
+
+balancer::Session session_of(const request_rec* r, const config::BalancerSpec& balancer, std::string_view url);
+void tell_chosen(request_rec* r, const config::BalancerSpec& balancer, const config::MemberSpec& member, const balancer::Session& session);
+
+}  // namespace cxxproxy::httpd
