@@ -10,6 +10,10 @@ apr_flags = $(APR_CPPFLAGS) $(APR_INCLUDES)
 httpd_flags = $(apr_flags) $(HTTPD_INCLUDES)
 say = @printf '  %-5s %s\n' '$(1)' '$(2)'
 
+# ThreadSanitizer looks at what threads share; http and config are values of one thread.
+THREADED_ROOMS := base balancer upstream exchange net
+unit_srcs = $(if $(filter tsan,$(1)),$(filter-out $(patsubst %,tests/unit/%/%,$(filter-out $(THREADED_ROOMS),$(P_ROOMS))),$(UNIT_SRCS)),$(UNIT_SRCS))
+
 define variant
 $(2)/obj/%.o: KIND_FLAGS = $$(pure_flags)
 $(2)/obj/src/net/%.o: KIND_FLAGS = $$(apr_flags)
@@ -34,7 +38,7 @@ $(2)/mod_cxxproxy_compat.so: $$(call objs,$(2),$$(COMPAT_SRCS)) src/httpd/compat
 	$$(call say,link,$$@)
 	$$(Q)$(3) $(4) $$(MODULE_LDFLAGS) -Wl,--version-script=src/httpd/compat/exports.map -o $$@ $$(filter %.o,$$^) $$(LDFLAGS)
 
-$(2)/unit_tests: $$(call objs,$(2),$$(UNIT_SRCS) $$(A_SRCS) $$(P_SRCS))
+$(2)/unit_tests: $$(call objs,$(2),$(call unit_srcs,$(1)) $$(A_SRCS) $$(P_SRCS))
 	$$(call say,link,$$@)
 	$$(Q)$(3) $(4) -pthread -o $$@ $$^ $$(LDFLAGS) $$(if $$(A_SRCS),$$(APR_LIBS))
 endef
