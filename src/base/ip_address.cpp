@@ -81,6 +81,12 @@ IpAddress ip_address_of(const void* bytes, bool v6) noexcept {
   return unmapped(address);
 }
 
+std::string text_of(const IpAddress& address) {
+  std::array<char, INET6_ADDRSTRLEN> buffer{};
+  const char* const text = ::inet_ntop(address.v6 ? AF_INET6 : AF_INET, address.bytes.data(), buffer.data(), buffer.size());
+  return text != nullptr ? text : "";
+}
+
 std::optional<IpAddress> parse_ip_address(std::string_view text) noexcept {
   if (text.size() > 2 && text.front() == '[' && text.back() == ']' && text.find(':') != std::string_view::npos) {
     text = text.substr(1, text.size() - 2);

@@ -12,6 +12,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace cxxproxy::base {
@@ -33,6 +34,7 @@ struct IpRange {
 // From the bytes of a socket address: 4 or 16 of them.
 IpAddress ip_address_of(const void* bytes, bool v6) noexcept;
 
+std::string text_of(const IpAddress& address);
 std::optional<IpAddress> parse_ip_address(std::string_view text) noexcept;
 std::optional<IpRange> parse_ip_range(std::string_view text) noexcept;
 

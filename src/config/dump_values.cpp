@@ -111,6 +111,12 @@ std::optional<EffectiveValue> effective_value(const DirectiveRow& row, const Vho
       return value_of(row, scope.fields.error_override, [&](bool on) { return override_text(on, scope.fields.error_codes); });
     case DirectiveId::ProxyVia:
       return value_of(row, server.via, via_text);
+    case DirectiveId::ProxyIOBufferSize:
+      return value_of(row, server.io_buffer_size, [](std::int64_t bytes) { return std::to_string(bytes); });
+    case DirectiveId::ProxyReceiveBufferSize:
+      return value_of(row, server.receive_buffer_size, [](std::int64_t bytes) { return std::to_string(bytes); });
+    case DirectiveId::ProxySourceAddress:
+      return value_of(row, server.source_address, [](const base::IpAddress& address) { return base::text_of(address); });
     case DirectiveId::ProxyMaxForwards:
       return value_of(row, server.max_forwards, [](std::int64_t number) { return std::to_string(number); });
     case DirectiveId::ProxyPark:

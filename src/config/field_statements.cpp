@@ -9,6 +9,7 @@
 
 #include "base/ascii.h"
 #include "config/declare.h"
+#include "config/parameter_rows.h"
 #include "http/forwarded.h"
 
 namespace cxxproxy::config {
@@ -146,6 +147,20 @@ Problem say_via(Setting<Via>& via, const Statement& said, std::string_view text)
     return std::nullopt;
   }
   return problem(said, text, "unknown word (Off, On, Full or Block)");
+}
+
+Problem say_buffer_size(Setting<std::int64_t>& size, const Statement& said, ParameterId like, std::string_view text) {
+  const auto value = parse_value(parameter_row(like), text);
+  if (!value) return problem(said, text, value.error());
+  size.set(*value, said.where);
+  return std::nullopt;
+}
+
+Problem say_source_address(Setting<base::IpAddress>& source, const Statement& said, std::string_view text) {
+  const auto address = base::parse_ip_address(text);
+  if (!address) return problem(said, text, "not an IP address (names are not looked up)");
+  source.set(*address, said.where);
+  return std::nullopt;
 }
 
 Problem say_max_forwards(Setting<std::int64_t>& max_forwards, const Statement& said, std::string_view text) {

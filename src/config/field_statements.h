@@ -34,6 +34,12 @@ Problem say_error_override(FieldSettings& fields, const Statement& said, Words w
 // ProxyVia Off|On|Full|Block
 Problem say_via(Setting<Via>& via, const Statement& said, std::string_view text);
 
+// ProxyIOBufferSize and ProxyReceiveBufferSize; the range is that of the parameter.
+Problem say_buffer_size(Setting<std::int64_t>& size, const Statement& said, ParameterId like, std::string_view text);
+
+// ProxySourceAddress address
+Problem say_source_address(Setting<base::IpAddress>& source, const Statement& said, std::string_view text);
+
 // ProxyMaxForwards number
 Problem say_max_forwards(Setting<std::int64_t>& max_forwards, const Statement& said, std::string_view text);
 

@@ -65,6 +65,21 @@ constexpr auto kRows = std::to_array<ParameterRow>({
     {ParameterId::Redirect, "redirect", Place::Member, ValueKind::Route, 0, 0, "none",
      "the route that gets this member's sessions while it is not usable"},
 
+    {ParameterId::IoBufferSize, "iobuffersize", Place::Member, ValueKind::BufferSize, 512, kLargestField, "ProxyIOBufferSize",
+     "how much of a body is moved at once, at most; 0 is the default"},
+    {ParameterId::ReceiveBufferSize, "receivebuffersize", Place::Member, ValueKind::BufferSize, 512, kLargestField, "ProxyReceiveBufferSize",
+     "the receive buffer of connections to this backend (SO_RCVBUF); 0 is the default"},
+    {ParameterId::FlushPackets, "flushpackets", Place::Member, ValueKind::FlushWord, 0, 0, "off", "accepted without effect",
+     "what a backend sends is passed on at once when nothing follows it, as mod_proxy does for http"},
+    {ParameterId::FlushWait, "flushwait", Place::Member, ValueKind::Integer, 0, 1000, "10", "accepted without effect",
+     "it belongs to flushpackets"},
+    {ParameterId::Ping, "ping", Place::Member, ValueKind::Duration, kMillisecond, kLongest, "none", "accepted without effect",
+     "kept connections are looked at before each request, and a request into a dead one is sent again where that is safe"},
+    {ParameterId::Min, "min", Place::Member, ValueKind::Integer, 0, 1'000'000, "0", "accepted without effect", "connections are made when they are needed"},
+    {ParameterId::SoftMax, "smax", Place::Member, ValueKind::Integer, 0, 1'000'000, "max", "accepted without effect",
+     "ttl is the idle lifetime of every kept connection"},
+    {ParameterId::Acquire, "acquire", Place::Member, ValueKind::Duration, kMillisecond, kLongest, "none", "accepted without effect",
+     "a request waits for a free connection as long as timeout says"},
     {ParameterId::LbMethod, "lbmethod", Place::Balancer, ValueKind::Method, 0, 0, "byrequests",
      "how a member is chosen: byrequests in turn, bytraffic fewest bytes, bybusyness fewest requests in flight of all, "
      "leastload fewest in flight of two, ewma soonest answer of two, hash by a key of the request, random, first in the file"},
@@ -120,15 +135,7 @@ constexpr auto kRows = std::to_array<ParameterRow>({
      "encoded: the rule is compared with the path before it is decoded, earlier than all rules without mapping=; servlet: the same as a "
      "servlet container reads it, without `;parameters`, and access control sees the path without them"},
 
-    not_yet("min", Place::Member, "connections that are always kept"),
-    not_yet("smax", Place::Member, "connections that ttl does not touch"),
-    not_yet("acquire", Place::Member, "the longest wait for a free connection"),
     not_yet("addressttl", Place::Member, "how long a resolved address is used"),
-    not_yet("flushpackets", Place::Member, "when data is flushed to the client"),
-    not_yet("flushwait", Place::Member, "wait of flushpackets=auto"),
-    not_yet("iobuffersize", Place::Member, "size of the copy buffer"),
-    not_yet("receivebuffersize", Place::Member, "socket receive buffer"),
-    not_yet("ping", Place::Member, "probe before a request"),
     not_yet("secret", Place::Member, "AJP shared secret"),
     not_yet("flusher", Place::Member, "provider of mod_proxy_fdpass"),
     not_yet("hcmethod", Place::Member, "health check method"),
@@ -227,6 +234,10 @@ std::string allowed_values(const ParameterRow& row) {
       return std::to_string(row.min) + " to " + std::to_string(row.max) + " percent";
     case ValueKind::Bytes:
       return std::to_string(row.min) + " to " + std::to_string(row.max) + " bytes";
+    case ValueKind::BufferSize:
+      return "0, or " + std::to_string(row.min) + " to " + std::to_string(row.max) + " bytes";
+    case ValueKind::FlushWord:
+      return "on, off or auto";
     case ValueKind::Duration:
       return duration_text(row.min) + " to " + duration_text(row.max) + ", plain numbers are seconds, units ms s min h";
     case ValueKind::LoadFactor:
@@ -270,6 +281,14 @@ Value parse_value(const ParameterRow& row, std::string_view text) {
     case ValueKind::Percent:
     case ValueKind::Bytes:
       return in_range(parse_integer(text), "not a whole number", row);
+    case ValueKind::BufferSize:
+      if (text == "0") return std::int64_t{0};
+      return in_range(parse_integer(text), "not a whole number", row);
+    case ValueKind::FlushWord:
+      for (const std::string_view word : {"off", "on", "auto"}) {
+        if (base::iequals(word, text)) return static_cast<std::int64_t>(word.size());  // nobody asks which
+      }
+      return rejected("unknown word", row);
     case ValueKind::Duration:
       return in_range(parse_duration(text), "not a duration", row);
     case ValueKind::LoadFactor:

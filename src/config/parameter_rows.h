@@ -36,6 +36,8 @@ enum class ValueKind : std::uint8_t {
   Integer,
   Percent,
   Bytes,
+  BufferSize,  // bytes, or 0 for the default
+  FlushWord,
   Duration,
   LoadFactor,
   Status,
@@ -70,6 +72,14 @@ enum class ParameterId : std::uint8_t {
   Upgrade,
   RouteName,
   Redirect,
+  IoBufferSize,
+  ReceiveBufferSize,
+  FlushPackets,
+  FlushWait,
+  Ping,
+  Min,
+  SoftMax,
+  Acquire,
   LbMethod,
   HashKey,
   HashFactor,
@@ -108,6 +118,7 @@ struct ParameterRow {
   std::int64_t max;
   const char* default_text;
   const char* help;
+  const char* no_effect = nullptr;  // why it does nothing here; configtest says so
 
   constexpr bool is_supported() const noexcept { return id != ParameterId::NotYet; }
 };

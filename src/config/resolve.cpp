@@ -46,6 +46,8 @@ MemberSpec make_member(const DeclaredMember& said, const std::string& key_prefix
   if (const std::string_view upgrade = set.text(ParameterId::Upgrade); !upgrade.empty()) member.upgrade = upgrade;
   const auto field_size = static_cast<std::size_t>(set.value(ParameterId::ResponseFieldSize).value_or(0));
   if (field_size != 0) member.response_field_size = field_size;
+  member.io_buffer_size = static_cast<std::size_t>(set.value(ParameterId::IoBufferSize).value_or(0));
+  member.receive_buffer_size = static_cast<int>(set.value(ParameterId::ReceiveBufferSize).value_or(0));
   member.lbset = static_cast<std::uint32_t>(set.value(ParameterId::LbSet).value_or(0));
   member.slow_start = base::Duration(set.value(ParameterId::SlowStart).value_or(0));
   member.route = set.text(ParameterId::RouteName);
@@ -129,6 +131,15 @@ class Resolver {
     }
   }
 
+  void warn_of_idle_parameters(const DeclaredMember& said) {
+    for (const ParameterRow& row : parameter_rows()) {
+      if (row.no_effect == nullptr) continue;
+      if (const auto* setting = said.parameters.find(row.id)) {
+        warn(setting->where, said.url.text() + ": " + row.name + " has no effect: " + row.no_effect);
+      }
+    }
+  }
+
   const BalancerSpec* add_balancer(const DeclaredBalancer& said, const std::string& server_key) {
     auto balancer = std::make_unique<BalancerSpec>();
     balancer->name = said.name;
@@ -142,6 +153,7 @@ class Resolver {
                                       std::to_string(kMaxMembers) + ")"});
     }
     balancer->members.reserve(said.members.size());
+    for (const DeclaredMember& member : said.members) warn_of_idle_parameters(member);
     for (const DeclaredMember& member : said.members) balancer->members.push_back(make_member(member, balancer->key, 0));
     for (MemberSpec& member : balancer->members) number(member);
     index_routes(*balancer);
@@ -151,6 +163,7 @@ class Resolver {
 
   // A lone backend answers its own errors: taking it out of use would help nobody.
   const MemberSpec* add_plain(const DeclaredMember& said, const std::string& server_key) {
+    warn_of_idle_parameters(said);
     whole().plain.push_back(std::make_unique<MemberSpec>(make_member(said, server_key, bit(StatusFlag::IgnoreErrors))));
     number(*whole().plain.back());
     return whole().plain.back().get();
@@ -203,6 +216,9 @@ class Resolver {
     vhost->bad_header = server.config->bad_header.value_or(vhost->bad_header);
     vhost->show_status = server.config->show_status.value_or(vhost->show_status);
     vhost->via = server.config->via.value_or(vhost->via);
+    vhost->io_buffer_size = static_cast<std::size_t>(server.config->io_buffer_size.value_or(0));
+    vhost->receive_buffer_size = static_cast<int>(server.config->receive_buffer_size.value_or(0));
+    vhost->source_address = server.config->source_address.value;
     vhost->max_forwards = server.config->max_forwards.value_or(vhost->max_forwards);
     const auto layers = server.config->layers();
     for (std::size_t i = 0; i < layers.size(); ++i) {

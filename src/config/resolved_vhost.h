@@ -49,6 +49,9 @@ struct ResolvedVhost {
   ShowStatus show_status = ShowStatus::Off;
   Via via = Via::Off;
   std::int64_t max_forwards = -1;
+  std::size_t io_buffer_size = 0;   // 0: the default of the exchange
+  int receive_buffer_size = 0;      // 0: the system's
+  std::optional<base::IpAddress> source_address;
   std::string key;                               // "main" or the vhost's address and name
 
   bool has_encoded_rules = false;

@@ -77,6 +77,8 @@ struct MemberSpec {
   Replay replay = Replay::On;
   std::size_t replay_body = 64 * 1024;          // bytes of a request body that may have been sent and are kept for a replay
   std::size_t response_field_size = 16 * 1024;  // bytes in one field line of an answer
+  std::size_t io_buffer_size = 0;               // bytes of a body that are moved at once, 0: the virtual host's
+  int receive_buffer_size = 0;                  // SO_RCVBUF, 0: the virtual host's
   std::uint32_t lbset = 0;                      // the lowest set with a usable member serves
   base::Duration slow_start{};                  // after an absence its share grows for this long; 0: at once
   std::string route;                            // label of its sessions, "" = none

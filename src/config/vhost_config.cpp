@@ -29,6 +29,9 @@ std::unique_ptr<VhostConfig> merge(const VhostConfig& parent, const VhostConfig&
   result->bad_header = merged(parent.bad_header, child.bad_header);
   result->show_status = merged(parent.show_status, child.show_status);
   result->via = merged(parent.via, child.via);
+  result->io_buffer_size = merged(parent.io_buffer_size, child.io_buffer_size);
+  result->receive_buffer_size = merged(parent.receive_buffer_size, child.receive_buffer_size);
+  result->source_address = merged(parent.source_address, child.source_address);
   result->max_forwards = merged(parent.max_forwards, child.max_forwards);
   result->balancer_inherit = merged(parent.balancer_inherit, child.balancer_inherit);
   result->rule_inherit = merged(parent.rule_inherit, child.rule_inherit);

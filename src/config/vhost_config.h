@@ -115,6 +115,9 @@ struct VhostConfig {
   Setting<bool> check_names;         // main server only: may configtest ask the resolver?
   std::vector<std::string> explain;  // main server only: URLs of ProxyExplain
   Setting<Via> via;
+  Setting<std::int64_t> io_buffer_size;       // 0: the default
+  Setting<std::int64_t> receive_buffer_size;  // 0: the system's
+  Setting<base::IpAddress> source_address;
   Setting<std::int64_t> max_forwards;  // below 0: requests get no Max-Forwards
   Setting<bool> balancer_inherit;
   Setting<bool> rule_inherit;  // ProxyPassInherit

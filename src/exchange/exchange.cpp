@@ -211,7 +211,10 @@ Exchange::Flow Exchange::take_slot(unsigned& needs) {
 }
 
 Exchange::Flow Exchange::start_connect() {
-  const upstream::ConnectOptions options{.tcp_keepalive = member().spec.tcp_keepalive};
+  const config::MemberSpec& spec = member().spec;
+  const upstream::ConnectOptions options{.tcp_keepalive = spec.tcp_keepalive,
+                                         .receive_buffer = spec.receive_buffer_size != 0 ? spec.receive_buffer_size : services_.receive_buffer,
+                                         .source = services_.source};
   auto stream = services_.connector.connect((*addresses_)[address_index_], options);
   state_ = State::Connecting;
   arm(member().spec.connect_timeout.value_or(timeout()));

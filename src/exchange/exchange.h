@@ -8,7 +8,8 @@
 //         WouldBlock; the driver must then be a thread that has nothing else to do.
 //         Memory: a head buffer of kHeadBuffer bytes that grows with the head up to its limit, the
 //         first kPrefetch bytes of the request body or all of it up to the member's `replaybody` (so
-//         that it can be sent again), and one body buffer of kBodyBuffer lent by the downstream.
+//         that it can be sent again), and one body buffer (kBodyBuffer unless it
+//         is set otherwise) lent by the downstream.
 // ERRORS  failure() after Done. Every failed attempt is reported once to the downstream.
 // SOURCE  What may be repeated: RFC 9110 9.2.2; docs/decisions/0003-replay-and-failover.md.
 #pragma once
@@ -57,6 +58,9 @@ struct Services {
   base::Duration default_timeout;  // for members that set none
   bool may_wait = false;
   std::optional<base::Duration> tunnel_timeout{};  // unset: the member's timeout
+  std::size_t body_buffer = kBodyBuffer;   // for members that set none: at most this much of a body is moved at once
+  int receive_buffer = 0;                  // for members that set none: SO_RCVBUF, 0 is the system's
+  const base::IpAddress* source = nullptr;  // the own address of connections to backends
 };
 
 enum Need : unsigned {
@@ -151,6 +155,7 @@ class Exchange {
   upstream::MemberUpstream& member() const { return *destination_.members[member_index_]; }
   base::Duration timeout() const;
   base::Instant total_deadline_of_all() const;
+  std::size_t body_buffer() const { return member().spec.io_buffer_size != 0 ? member().spec.io_buffer_size : services_.body_buffer; }
 
   const Destination destination_;
   Downstream& downstream_;

@@ -109,7 +109,7 @@ Exchange::Flow Exchange::receive_body(unsigned& needs) {
     needs |= kClientWritable;
     return Flow::Waiting;
   }
-  std::size_t want = kBodyBuffer;
+  std::size_t want = body_buffer();
   if (const auto left = codec_->body_left()) want = static_cast<std::size_t>(std::min<std::uint64_t>(want, *left));
   const std::span<char> into = downstream_.lend_buffer(want);
   // Look without waiting first: what the client has not seen yet must be flushed before a wait.

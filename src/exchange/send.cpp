@@ -55,7 +55,7 @@ bool Exchange::queue_more_body(unsigned& needs) {
     if (end_queued_ || !kept_.empty()) return true;
   }
   if (queue_at_ < queue_.size()) return true;
-  const BodyPart part = downstream_.read_body(kBodyBuffer);
+  const BodyPart part = downstream_.read_body(body_buffer());
   switch (part.kind) {
     case BodyPart::Kind::WouldBlock: needs |= kClientReadable; return false;
     case BodyPart::Kind::Failed: (void)attempt_failed(part.error, Phase::Send); return false;

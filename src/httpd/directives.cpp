@@ -195,6 +195,15 @@ Problem read_word(const Line& line, std::string_view word) {
     case DirectiveId::ProxyVia:
       if (const char* wrong = ap_check_cmd_context(line.cmd, NOT_IN_DIR_CONTEXT)) return wrong;
       return say_via(line.server().via, line.said, word);
+    case DirectiveId::ProxyIOBufferSize:
+      if (const char* wrong = ap_check_cmd_context(line.cmd, NOT_IN_DIR_CONTEXT)) return wrong;
+      return say_buffer_size(line.server().io_buffer_size, line.said, config::ParameterId::IoBufferSize, word);
+    case DirectiveId::ProxyReceiveBufferSize:
+      if (const char* wrong = ap_check_cmd_context(line.cmd, NOT_IN_DIR_CONTEXT)) return wrong;
+      return say_buffer_size(line.server().receive_buffer_size, line.said, config::ParameterId::ReceiveBufferSize, word);
+    case DirectiveId::ProxySourceAddress:
+      if (const char* wrong = ap_check_cmd_context(line.cmd, NOT_IN_DIR_CONTEXT)) return wrong;
+      return say_source_address(line.server().source_address, line.said, word);
     case DirectiveId::ProxyMaxForwards:
       if (const char* wrong = ap_check_cmd_context(line.cmd, NOT_IN_DIR_CONTEXT)) return wrong;
       return say_max_forwards(line.server().max_forwards, line.said, word);

@@ -22,12 +22,16 @@ int ServedRequest::begin(const exchange::Destination& destination) {
   }
   if (!client.prepare_body()) return client.filter_status();
   const Duration server_timeout(r_->server->timeout);
+  const config::ResolvedVhost& vhost = resolved_vhost(r_->server);
   exchange_.emplace(destination, client,
                     exchange::Services{.clock = child_.clock(),
                                        .connector = child_.connector(),
                                        .default_timeout = settings_.proxy_timeout.value_or(server_timeout),
                                        .may_wait = true,
-                                       .tunnel_timeout = settings_.tunnel_timeout});
+                                       .tunnel_timeout = settings_.tunnel_timeout,
+                                       .body_buffer = vhost.io_buffer_size != 0 ? vhost.io_buffer_size : exchange::kBodyBuffer,
+                                       .receive_buffer = vhost.receive_buffer_size,
+                                       .source = vhost.source_address ? &*vhost.source_address : nullptr});
   waiter_.emplace(*r_->connection, child_.clock());
   return kOk;
 }

@@ -62,6 +62,22 @@ base::Result<std::vector<upstream::Address>, std::string> unix_address(const std
   return std::vector<upstream::Address>{address};
 }
 
+// 0, or errno. The port is chosen at connect(), so that all of them are there for each backend.
+int bind_to(int descriptor, const base::IpAddress& source, int family) noexcept {
+  if (family != (source.v6 ? AF_INET6 : AF_INET)) return EAFNOSUPPORT;
+  const int on = 1;
+  (void)::setsockopt(descriptor, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+  sockaddr_in6 v6{};
+  sockaddr_in v4{};
+  v6.sin6_family = AF_INET6;
+  v4.sin_family = AF_INET;
+  std::memcpy(&v6.sin6_addr, source.bytes.data(), sizeof v6.sin6_addr);
+  std::memcpy(&v4.sin_addr, source.bytes.data(), sizeof v4.sin_addr);
+  const int bound = source.v6 ? ::bind(descriptor, reinterpret_cast<const sockaddr*>(&v6), sizeof v6)
+                              : ::bind(descriptor, reinterpret_cast<const sockaddr*>(&v4), sizeof v4);
+  return bound == 0 ? 0 : errno;
+}
+
 }  // namespace
 
 SocketStream::~SocketStream() { ::close(descriptor_); }
@@ -128,6 +144,14 @@ base::Result<std::unique_ptr<upstream::ByteStream>, int> SocketConnector::connec
   if (!is_unix) {
     (void)::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (options.tcp_keepalive) (void)::setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    // Before the handshake, which tells the backend the window.
+    if (options.receive_buffer > 0) (void)::setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &options.receive_buffer, sizeof options.receive_buffer);
+    if (options.source != nullptr) {
+      if (const int os_error = bind_to(descriptor, *options.source, target->sa_family); os_error != 0) {
+        ::close(descriptor);
+        return os_error;
+      }
+    }
   }
   const bool connected = is_unix ? connect_unix(descriptor, target, address.size) : ::connect(descriptor, target, address.size) == 0;
   if (!connected && errno != EINPROGRESS && errno != EINTR) {

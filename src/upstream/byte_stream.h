@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/ip_address.h"
 #include "base/result.h"
 
 namespace cxxproxy::upstream {
@@ -64,6 +65,8 @@ struct Address {
 
 struct ConnectOptions {
   bool tcp_keepalive = false;
+  int receive_buffer = 0;                  // bytes of SO_RCVBUF, 0: the system's
+  const base::IpAddress* source = nullptr;  // the own address; backend addresses of the other family fail
 };
 
 class Connector {

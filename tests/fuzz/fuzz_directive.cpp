@@ -60,7 +60,7 @@ void check_ranges(const ParameterSet& set) {
   for (const auto& row : parameter_rows()) {
     if (!row.is_supported() || row.min >= row.max) continue;
     const auto value = set.value(row.id);
-    if (value) require(*value >= row.min && *value <= row.max);
+    if (value && !(row.kind == ValueKind::BufferSize && *value == 0)) require(*value >= row.min && *value <= row.max);
   }
 }
 

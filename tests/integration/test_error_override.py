@@ -1,9 +1,10 @@
 """ProxyErrorOverride: httpd's page or ErrorDocument in place of the backend's, beside mod_proxy."""
+import threading
 from urllib.parse import quote, unquote
 
 import pytest
 
-from support.client import Client, fetch
+from support.client import Client, fetch, request
 from support.httpd import MOD_PROXY, load_line
 from support.wire import answer, chunked
 
@@ -161,6 +162,33 @@ def test_a_body_that_does_not_come_holds_nobody_up(make):
     for _ in range(2):
         assert fetch(server.port, "/a").status == 404
     assert len(backend.connections) == 2
+
+
+@pytest.mark.own
+def test_requests_that_waited_without_a_thread(make):
+    """More of them than there are threads."""
+    release = threading.Event()
+
+    def slow(connection, told):
+        connection.read_body(told)
+        connection.wait(release)
+        connection.send(answer(b"the backend's own page", "404 No"))
+        return True
+    backend = make.echo()
+    backend.on("/slow", slow)
+    server = make.httpd("AsyncRequestWorkerFactor 100\n{P}ProxyErrorOverride On\n{P}ProxyPass / {b}/\nErrorDocument 404 \"page of the proxy\"\n",
+                        b=backend.url, threads=4)
+    server.allow_log(r"AH00484|AH10159")  # the MPM counts connections that wait as busy
+    clients = [Client(server.port) for _ in range(8)]
+    for client in clients:
+        client.send(request("GET", "/slow"))
+    backend.wait_requests(8)
+    release.set()
+    for client in clients:
+        response = client.read()
+        assert (response.status, response.body) == (404, b"page of the proxy")
+        assert client.ask(target="/quick").status == 200
+        client.close()
 
 
 @pytest.mark.own

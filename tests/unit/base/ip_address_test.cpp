@@ -15,6 +15,8 @@ TEST_CASE("addresses", "[ip_address]") {
     CAPTURE(bad);
     CHECK_FALSE(parse_ip_address(bad).has_value());
   }
+  CHECK(text_of(*parse_ip_address("192.0.2.1")) == "192.0.2.1");
+  CHECK(text_of(*parse_ip_address("[2001:DB8:0::1]")) == "2001:db8::1");
   CHECK(*parse_ip_address("::ffff:192.0.2.1") == *parse_ip_address("192.0.2.1"));
   const unsigned char mapped[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1};
   CHECK(ip_address_of(mapped, true) == *parse_ip_address("192.0.2.1"));

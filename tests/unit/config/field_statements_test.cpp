@@ -106,6 +106,47 @@ TEST_CASE("errors that are replaced: codes add up, the inner On or Off decides",
   CHECK(fields.overrides(410));
 }
 
+TEST_CASE("buffers and the own address", "[field_statements]") {
+  const Said said("X");
+  Setting<std::int64_t> size;
+  for (const auto& [text, value] : {std::pair<const char*, std::int64_t>{"0", 0}, {"512", 512}, {"16777216", 16777216}}) {
+    CHECK(say_buffer_size(size, said.statement(), ParameterId::IoBufferSize, text) == std::nullopt);
+    CHECK(size.value_or(-1) == value);
+  }
+  for (const char* wrong : {"", "511", "1", "16777217", "-1", "8k"}) {
+    CAPTURE(wrong);
+    CHECK_THAT(say_buffer_size(size, said.statement(), ParameterId::ReceiveBufferSize, wrong).value_or(""), Catch::Contains("(0, or 512 to 16777216 bytes)"));
+  }
+  Setting<base::IpAddress> source;
+  CHECK(say_source_address(source, said.statement(), "::1") == std::nullopt);
+  CHECK(source.value->v6);
+  for (const char* wrong : {"", "localhost", "127.0.0.1:80", "10.0.0.0/8"}) {
+    CHECK_THAT(say_source_address(source, said.statement(), wrong).value_or(""), Catch::Contains("not an IP address"));
+  }
+
+  VhostConfig main;
+  VhostConfig child;
+  main.io_buffer_size.set(1024, {});
+  main.receive_buffer_size.set(2048, {});
+  main.source_address.set(*base::parse_ip_address("127.0.0.1"), {});
+  child.io_buffer_size.set(0, {});
+  REQUIRE(say(child, "ProxyPass / http://h/ iobuffersize=4096 receivebuffersize=600 flushpackets=Auto flushwait=5 ping=1") == "");
+  const auto merged_child = merge(main, child);
+  const std::vector<ServerView> views = {{&main, "main"}, {merged_child.get(), "a"}};
+  const Resolution resolution = resolve(views);
+  CHECK(resolution.vhosts[0]->io_buffer_size == 1024);
+  CHECK(resolution.vhosts[1]->io_buffer_size == 0);
+  CHECK(resolution.vhosts[1]->receive_buffer_size == 2048);
+  CHECK(resolution.vhosts[1]->source_address == base::parse_ip_address("127.0.0.1"));
+  const MemberSpec& member = *resolution.whole->members.at(0);
+  CHECK(member.io_buffer_size == 4096);
+  CHECK(member.receive_buffer_size == 600);
+  std::size_t idle = 0;
+  for (const Finding& finding : resolution.findings) idle += finding.text.find("has no effect: ") != std::string::npos ? 1u : 0u;
+  CHECK(idle == 3);
+  CHECK_THAT(say(child, "ProxySet http://h/ flushpackets=sometimes"), Catch::Contains("unknown word (on, off or auto)"));
+}
+
 TEST_CASE("settings of a server are merged into its virtual hosts", "[field_statements]") {
   VhostConfig main;
   VhostConfig inherits;

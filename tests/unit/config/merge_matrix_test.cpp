@@ -63,6 +63,11 @@ MatrixRow row_of(DirectiveId id) {
       return {Merging::InnerWins, {"None", "10.0.0.0/8 ::1", "192.0.2.1", "None"}};
     case DirectiveId::ProxyVia:
       return {Merging::ServerOnly, {"On", "Block", "", ""}};
+    case DirectiveId::ProxyIOBufferSize:
+    case DirectiveId::ProxyReceiveBufferSize:
+      return {Merging::ServerOnly, {"512", "0", "", ""}};
+    case DirectiveId::ProxySourceAddress:
+      return {Merging::ServerOnly, {"127.0.0.1", "::1", "", ""}};
     case DirectiveId::ProxyMaxForwards:
       return {Merging::ServerOnly, {"5", "9", "", ""}};
     case DirectiveId::ProxyBadHeader:
@@ -153,6 +158,12 @@ Problem say_in(Scopes& all, const DirectiveRow& row, Level level, std::string_vi
       return say_error_override(scope.fields, said, split(text));
     case DirectiveId::ProxyVia:
       return say_via(server.via, said, text);
+    case DirectiveId::ProxyIOBufferSize:
+      return say_buffer_size(server.io_buffer_size, said, ParameterId::IoBufferSize, text);
+    case DirectiveId::ProxyReceiveBufferSize:
+      return say_buffer_size(server.receive_buffer_size, said, ParameterId::ReceiveBufferSize, text);
+    case DirectiveId::ProxySourceAddress:
+      return say_source_address(server.source_address, said, text);
     case DirectiveId::ProxyMaxForwards:
       return say_max_forwards(server.max_forwards, said, text);
     case DirectiveId::ProxyBadHeader:
