@@ -32,6 +32,17 @@ CONF = """
     {P}ProxyPassReverse / {b}/
 </VirtualHost>
 <VirtualHost *:{port}>
+    ServerName vars.test
+    SetEnvIf Host ^(vars) name=$1
+    SetEnvIf Request_URI . backend={b}
+    {P}ProxyPassInterpolateEnv On
+    {P}ProxyPass / {b}/
+    {P}ProxyPassReverse /${name} ${backend}/app interpolate
+    {P}ProxyPassReverseCookiePath /${name} /p-${name}-${nothing} interpolate
+    {P}ProxyPassReverseCookieDomain ${name}.back ${name}.front interpolate
+    {P}ProxyPassReverseCookiePath /plain /${name}
+</VirtualHost>
+<VirtualHost *:{port}>
     ServerName pool.test
     <{P}Proxy balancer://pool>
         {P}BalancerMember {b}
@@ -82,19 +93,25 @@ def backend(house):
     return backend
 
 
+def start(house, conf, **options):
+    server = house.httpd(conf, **options)
+    server.allow_log("AH00111")  # httpd takes ${name} for a Define of its own at first
+    return server
+
+
 @pytest.fixture(scope="module")
 def server(house, backend, file_family):
-    return house.httpd(CONF, family=file_family, b=backend.url)
+    return start(house, CONF, family=file_family, b=backend.url)
 
 
 @pytest.fixture(scope="module")
 def reference(house, backend):
-    return house.httpd(CONF, family="std", proxy=[load_line(m) for m in MOD_PROXY], b=backend.url)
+    return start(house, CONF, family="std", proxy=[load_line(m) for m in MOD_PROXY], b=backend.url)
 
 
 @pytest.fixture(scope="module")
 def own(house, backend):
-    return house.httpd(CONF + OWN_CONF, b=backend.url)
+    return start(house, CONF + OWN_CONF, b=backend.url)
 
 
 def ask(server, *fields, path="/r", host="proxy.test"):
@@ -231,6 +248,12 @@ def test_refresh(server, sent, got):
 def test_an_url_without_scheme(server):
     """mod_proxy leaves it alone, so that the client goes to the backend's own address."""
     assert ask(server, ("Location", "//BACKEND/app/x")) == [("Location", "http://proxy.test/d/x")]
+
+
+def test_variables_in_rules(server):
+    got = ask(server, ("Location", "http://BACKEND/app/x"), ("Set-Cookie", "a; Path=/vars/x; Domain=vars.back"), ("Set-Cookie", "b; Path=/plain"),
+              host="vars.test")
+    assert got == [("Location", "http://vars.test/vars/x"), ("Set-Cookie", "a; Path=/p-vars-; Domain=vars.front"), ("Set-Cookie", "b; Path=/${name}")]
 
 
 @pytest.mark.parametrize("name", ["Date", "Expires", "Last-Modified"])
