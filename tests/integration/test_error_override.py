@@ -187,8 +187,8 @@ def test_requests_that_waited_without_a_thread(make):
     for client in clients:
         response = client.read()
         assert (response.status, response.body) == (404, b"page of the proxy")
-        assert client.ask(target="/quick").status == 200
-        client.close()
+        client.close()  # the MPM may close it by itself: all its threads were busy
+    assert fetch(server.port, "/quick").status == 200
 
 
 @pytest.mark.own
