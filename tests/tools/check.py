@@ -84,6 +84,12 @@ def stages(build):
     ]
 
 
+def hear_interrupts():
+    """A shell that was itself started in the background ignores Ctrl-C, and so would the demo under test."""
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def run(stage):
     """The stage's return code and text; its whole process group ends with it."""
     env = dict(os.environ, **stage.env)
@@ -92,7 +98,7 @@ def run(stage):
         env.pop(name, None)
     process = subprocess.Popen(stage.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True, errors="replace", env=env,
-                               start_new_session=True)
+                               start_new_session=True, preexec_fn=hear_interrupts)
 
     def too_long(*_):
         raise TimeoutError
