@@ -175,6 +175,7 @@ def test_kill_one_flask_under_load_loses_no_request(make, mpm):
     server = make.httpd(pool(*[f"{b.url} retry=1" for b in backends]), mpm=mpm, processes=16 if mpm ==
                         "prefork" else 2)
     server.allow_log()
+    server.wait_for_threads()
     with Load(server.port, clients=8) as load:
         load.wait_more(100)
         backends[0].kill()

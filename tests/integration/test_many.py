@@ -1,5 +1,4 @@
 """Counts over many requests: nothing lost, nothing sent twice, nothing left behind."""
-import os
 import threading
 
 import pytest
@@ -30,8 +29,7 @@ def test_a_backend_that_closes_every_kept_connection(make, method, total):
     # A client that gets no time on a busy machine must not meet the end of its idle connection either.
     server = make.httpd("KeepAliveTimeout 60\n{P}ProxyPass / {b}/\n", b=backend.url, processes=2, threads=CLIENTS + 14)
     server.allow_log()
-    # Nor a child that has not started its threads yet: the event MPM then drops kept client connections.
-    until(lambda: sum(len(os.listdir(f"/proc/{pid}/task")) for pid in server.children()) > 2 * (CLIENTS + 14), "all threads run")
+    server.wait_for_threads()
     failures = []
 
     def work(number):

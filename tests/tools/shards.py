@@ -78,7 +78,7 @@ def run_all(files, jobs, arguments):
 
 
 def main(folder, *arguments):
-    jobs = 2 * len(os.sched_getaffinity(0))  # most of a test's time is waiting
+    jobs = max(2, len(os.sched_getaffinity(0)) * 3 // 2)  # most of a test's time is waiting
     if arguments[:1] == ("-j",):
         jobs, arguments = int(arguments[1]), arguments[2:]
     started = time.monotonic()

@@ -301,6 +301,15 @@ class Httpd:
         """Lines that this test may cause."""
         self._allowed.append(re.compile(pattern))
 
+    def wait_for_threads(self):
+        """The event MPM drops kept client connections while a child is still starting its threads."""
+        if self.mpm == "prefork":
+            return
+
+        def running():
+            return sum(len(os.listdir(f"/proc/{pid}/task")) for pid in self.children())
+        until(lambda: running() > self.processes * (self.threads + 1), "all threads run")
+
     def expect_log(self, pattern, timeout=None):
         """A line that this test must cause; waits for it and returns it."""
         expression = re.compile(pattern)
