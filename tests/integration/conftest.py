@@ -15,6 +15,7 @@ from support.httpd import LIVE, Httpd
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "own: about this module only, not about mod_proxy")
+    config.addinivalue_line("markers", "plain: measures what a sanitizer changes, left out of its runs")
     config.addinivalue_line("markers", "slow: takes seconds; part of make check")
 
 
@@ -22,10 +23,12 @@ def pytest_collection_modifyitems(config, items):
     if settings.OWN:
         if not settings.SO.exists():
             raise pytest.UsageError(f"{settings.SO} is not there: run make, or set CXXPROXY_SO")
-        return
-    own = [item for item in items if item.get_closest_marker("own")]
-    config.hook.pytest_deselected(items=own)
-    items[:] = [item for item in items if item not in own]
+        left_out = "plain" if settings.ASAN else None
+    else:
+        left_out = "own"
+    out = [item for item in items if left_out and item.get_closest_marker(left_out)]
+    config.hook.pytest_deselected(items=out)
+    items[:] = [item for item in items if item not in out]
 
 
 def pytest_report_header(config):

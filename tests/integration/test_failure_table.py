@@ -577,7 +577,7 @@ BOUND = 256 * 1024  # docs/ARCHITECTURE.md, "Memory of one request"
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(settings.ASAN, reason="the sanitizer's own memory is not ours")
+@pytest.mark.plain
 def test_slow_readers_cost_little_memory(make):
     """Twenty clients that read nothing of 50 MB each: the server waits, and so does the backend."""
     piece = b"z" * 1_000_000

@@ -3,8 +3,10 @@
 
 Most of these tests wait for sockets and processes, so two pytests side by side keep two processors
 busier than one does. Files take turns in a queue: those that are known to take long go first, so that
-none of them is left alone at the end. A file's output is shown in one piece when it is done. The last
-line is `N passed, N failed`.
+none of them is left alone at the end. A file's output is shown in one piece when it is done. A file with
+a failure is run once more when nothing else runs, because some failures are about a machine that was busy
+for seconds; both outcomes are shown and the second one counts, but a crash or a sanitizer's report counts
+at once. The last line is `N passed, N failed`.
 
     shards.py FOLDER [-j N] [pytest argument ...]
 
@@ -13,6 +15,7 @@ must have run something.
 """
 import os
 import queue
+import re
 import subprocess
 import sys
 import threading
@@ -26,6 +29,9 @@ from check import count_pytest  # noqa: E402
 LONG = ("test_citizen.py", "test_balancer.py", "test_failures.py", "test_graceful.py", "test_debian_layout.py",
         "test_differential.py", "test_soak.py", "test_streaming.py", "test_switches.py", "test_methods_bodies.py", "test_pool.py", "test_many.py",
         "test_tutorial.py", "test_mpms.py")
+
+# What no busy machine brings about: such a file gets no second chance.
+NEVER_CHANCE = re.compile(r"AddressSanitizer|runtime error:|exit signal|Segmentation|terminate called")
 
 NO_TESTS = 5  # pytest's exit status when everything was deselected
 
@@ -52,7 +58,13 @@ def run_all(files, jobs, arguments):
     waiting, lock = queue.SimpleQueue(), threading.Lock()
     for file in files:
         waiting.put(file)
-    sums, times = [0, 0], []
+    sums, times, again = [0, 0], [], []
+
+    def add(passed, failed, output):
+        sums[0] += passed
+        sums[1] += failed
+        sys.stdout.write(output)
+        sys.stdout.flush()
 
     def work():
         while True:
@@ -63,17 +75,20 @@ def run_all(files, jobs, arguments):
             started = time.monotonic()
             passed, failed, output = run_file(file, arguments)
             with lock:
-                sums[0] += passed
-                sums[1] += failed
                 times.append((time.monotonic() - started, file.name))
-                sys.stdout.write(output)
-                sys.stdout.flush()
+                if failed and not NEVER_CHANCE.search(output):
+                    again.append((file, failed, output))
+                else:
+                    add(passed, failed, output)
 
     threads = [threading.Thread(target=work) for _ in range(jobs)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    for file, failed, output in again:
+        print(f"{output}\n=== {file.name}: {failed} failed beside other files; once more, alone, and that counts", flush=True)
+        add(*run_file(file, arguments))
     return sums[0], sums[1], times
 
 
