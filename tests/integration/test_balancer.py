@@ -190,7 +190,8 @@ def test_kill_one_flask_under_load_loses_no_request(make, mpm):
     lost = [f for f in load.failures if f not in cut]
     assert len(cut) <= 8, load.failures
     if settings.OWN:
-        assert lost == [] and load.reconnects == load.expired
+        # The same before a byte of it has left httpd looks like a kept connection that was closed.
+        assert lost == [] and load.reconnects - load.expired <= 8
     else:  # mod_proxy answers 502 for what was under way
         assert all(f[0] == 502 for f in lost), lost
     last = load.bodies[-100:]

@@ -31,7 +31,7 @@ LONG = ("test_citizen.py", "test_balancer.py", "test_failures.py", "test_gracefu
         "test_tutorial.py", "test_mpms.py")
 
 # What no busy machine brings about: such a file gets no second chance.
-NEVER_CHANCE = re.compile(r"AddressSanitizer|runtime error:|exit signal|Segmentation|terminate called")
+NEVER_CHANCE = re.compile(r"ERROR: AddressSanitizer|runtime error:|exit signal|Segmentation|terminate called")
 
 NO_TESTS = 5  # pytest's exit status when everything was deselected
 
