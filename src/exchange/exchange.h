@@ -122,7 +122,9 @@ class Exchange {
   Flow on_interim();
   Flow on_head();
   Flow on_stream_end(const upstream::IoResult& result);
-  Flow complete();
+  Flow complete(bool clean);
+  void give_back(bool clean);
+  void provide_buffer();
   Flow start_discarding();
   Flow discard(unsigned& needs);
   Flow end_discarding(bool clean);
@@ -143,6 +145,7 @@ class Exchange {
   Flow attempt_failed(base::ProxyErrc code, base::Phase phase, int os_error = 0, std::string_view detail = {});
   AttemptEnd after_failure(const base::Error& error, bool reused) const;
   bool member_is_to_blame(const base::Error& error, bool reused) const;
+  void tell_balancer(AttemptReport& report);
   balancer::Failure failure_for_member(const base::Error& error, bool reused) const;
   Flow give_up(const base::Error& error);
   Flow deadline_passed();

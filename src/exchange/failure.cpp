@@ -135,6 +135,14 @@ AttemptEnd Exchange::after_failure(const Error& error, bool reused) const {
   return destination_.balancer != nullptr ? AttemptEnd::NextMember : AttemptEnd::GaveUp;
 }
 
+// The attempt is over for its member, which may have to rest for it.
+void Exchange::tell_balancer(AttemptReport& report) {
+  const balancer::Consequence consequence = flight_.failed(failure_for_member(report.error, report.reused), services_.clock.now());
+  report.marked_failed = consequence.rest != balancer::RestReason::None;
+  report.rest = consequence.rest_for;
+  flight_.end();
+}
+
 Exchange::Flow Exchange::attempt_failed(ProxyErrc code, Phase phase, int os_error, std::string_view detail) {
   const bool reused = lease_.reused();
   const Error error{code, phase, sent_bytes_ == 0, os_error};
@@ -144,22 +152,14 @@ Exchange::Flow Exchange::attempt_failed(ProxyErrc code, Phase phase, int os_erro
     failure_ = error;
     state_ = State::Done;
     report.answer_begun = true;
-    const balancer::Consequence cut = flight_.failed(failure_for_member(error, reused), services_.clock.now());
-    report.marked_failed = cut.rest != balancer::RestReason::None;
-    report.rest = cut.rest_for;
-    flight_.end();
+    tell_balancer(report);
     downstream_.report(report);
     downstream_.cut();
     return Flow::Progress;
   }
   report.end = received_any_ && !head_held_ ? AttemptEnd::GaveUp : after_failure(error, reused);
   head_held_ = false;
-  if (report.end != AttemptEnd::Replay) {
-    const balancer::Consequence consequence = flight_.failed(failure_for_member(error, reused), services_.clock.now());
-    report.marked_failed = consequence.rest != balancer::RestReason::None;
-    report.rest = consequence.rest_for;
-    flight_.end();
-  }
+  if (report.end != AttemptEnd::Replay) tell_balancer(report);
   if (report.end == AttemptEnd::NextMember) {
     if (destination_.balancer->may_try_again(attempts_)) choose_member();
     if (!next_member_) report.end = AttemptEnd::GaveUp;

@@ -15,11 +15,15 @@ using upstream::Wait;
 
 Exchange::Flow Exchange::receive(unsigned& needs) { return in_head_ ? receive_head(needs) : receive_body(needs); }
 
+// There is none before the first read, nor after a wait without a thread.
+void Exchange::provide_buffer() {
+  if (buffer_) return;
+  buffer_ = std::make_unique_for_overwrite<char[]>(kHeadBuffer);
+  capacity_ = kHeadBuffer;
+}
+
 Exchange::Flow Exchange::receive_head(unsigned& needs) {
-  if (!buffer_) {
-    buffer_ = std::make_unique_for_overwrite<char[]>(kHeadBuffer);
-    capacity_ = kHeadBuffer;
-  }
+  provide_buffer();
   if (end_ == capacity_) {
     if (begin_ > 0) {
       std::memmove(buffer_.get(), buffer_.get() + begin_, end_ - begin_);
@@ -156,10 +160,7 @@ Exchange::Flow Exchange::digest_body(std::span<char> bytes, bool lent) {
     if (event.kind == codec::Event::Kind::NeedMore) break;
   }
   if (lent && run_size > 0) downstream_.send_lent(run_start, run_size);
-  if (ended) {
-    if (!bytes.empty()) lease_.discard();  // nobody asked for what follows: the connection is not clean
-    return complete();
-  }
+  if (ended) return complete(bytes.empty());  // nobody asked for what follows
   if (head_held_ && run_size == 0 && !borrowed) return Flow::Progress;
   return pass(false) ? Flow::Progress : attempt_failed(ProxyErrc::ClientGone, Phase::Body);
 }
@@ -172,7 +173,7 @@ Exchange::Flow Exchange::on_stream_end(const IoResult& result) {
     return attempt_failed(received_any_ ? ProxyErrc::HeadIncomplete : ProxyErrc::ResetBeforeHead, phase, result.os_error);
   }
   const codec::Event event = codec_->end_of_stream(begin_ < end_);
-  if (event.kind == codec::Event::Kind::End) return complete();
+  if (event.kind == codec::Event::Kind::End) return complete(true);
   return attempt_failed(codec_->error(), phase, 0, codec_->detail());
 }
 
@@ -194,6 +195,7 @@ Exchange::Flow Exchange::discard(unsigned& needs) {
   discarded_ += end_;
   begin_ = end_ = 0;
   if (discarded_ > kDiscardedBody) return end_discarding(false);
+  provide_buffer();
   const IoResult result = lease_.stream()->read({buffer_.get(), capacity_}, Wait::No);
   if (result.status == IoStatus::WouldBlock) {
     needs |= kUpstreamReadable;
@@ -207,24 +209,24 @@ Exchange::Flow Exchange::discard(unsigned& needs) {
 
 // Nothing was passed to the client: the answer that it gets is not this one.
 Exchange::Flow Exchange::end_discarding(bool clean) {
-  if (clean && codec_->reusable() && plan_.keep_alive && !sending_ && !send_broken_) {
-    lease_.keep(services_.clock.now());
-  } else {
-    lease_.discard();
-  }
+  give_back(clean);
   flight_.end();
   state_ = State::Done;
   return Flow::Progress;
 }
 
-Exchange::Flow Exchange::complete() {
-  // Back to the pool before the client has everything: a slow client must not hold a connection.
-  const auto now = services_.clock.now();
-  if (lease_ && codec_->reusable() && plan_.keep_alive && !sending_ && !send_broken_) {
-    lease_.keep(now);
+// `clean`: no byte is left that belongs to nobody.
+void Exchange::give_back(bool clean) {
+  if (clean && codec_->reusable() && plan_.keep_alive && !sending_ && !send_broken_) {
+    lease_.keep(services_.clock.now());
   } else {
     lease_.discard();
   }
+}
+
+Exchange::Flow Exchange::complete(bool clean) {
+  // Back to the pool before the client has everything: a slow client must not hold a connection.
+  give_back(clean);
   flight_.end();
   state_ = State::Done;
   answer_started_ = true;

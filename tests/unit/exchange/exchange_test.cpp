@@ -301,6 +301,18 @@ TEST_CASE("too many interim responses", "[exchange]") {
   CHECK(world.exchange->failure().code == ProxyErrc::TooManyInterim);
 }
 
+TEST_CASE("an exchange that waits without a thread while it drops a body keeps its connection as well", "[exchange]") {
+  World world;
+  world.client.replaced = true;
+  const auto script = world.connector.add({.reads = {bytes("HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\n"), test::would_block()}});
+  REQUIRE_FALSE(world.step().done);
+  world.exchange->about_to_wait();
+  script->reads = {bytes("hello")};
+  REQUIRE(world.step().done);
+  CHECK(world.members[0]->pool.idle() == 1);
+  CHECK_FALSE(script->destroyed);
+}
+
 TEST_CASE("a stale kept connection is replaced without notice", "[exchange]") {
   const auto action = GENERATE(values<test::Action>({test::eof(), test::fail(ECONNRESET)}));
   World world;
