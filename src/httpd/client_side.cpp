@@ -7,8 +7,6 @@
 #include <cstdlib>
 #include <cstring>
 
-#include <apr_portable.h>
-
 #include "base/ascii.h"
 #include "exchange/exchange.h"
 #include "http/forwarded.h"
@@ -18,6 +16,7 @@
 #include "http/request_head.h"
 #include "httpd/answer_fields.h"
 #include "httpd/client_session.h"
+#include "httpd/client_socket.h"
 #include "httpd/exchange_log.h"
 #include "httpd/request_key.h"
 #include "httpd/via.h"
@@ -112,8 +111,9 @@ void ClientSide::read_facts() {
 // What the client would like to switch to; nothing from HTTP/1.0 and from documents that are included.
 std::string_view ClientSide::offered_upgrade() const {
   if (r_->proto_num < HTTP_VERSION(1, 1) || r_->main != nullptr || r_->prev != nullptr) return {};
-  if (!http::HopByHop(fields_).names_upgrade() || http::count_fields(fields_, "Upgrade") != 1) return {};
-  return http::find_field(fields_, "Upgrade")->value;
+  const http::FieldView* const upgrade = http::find_field(fields_, "Upgrade");
+  if (upgrade == nullptr || http::count_fields(fields_, "Upgrade") != 1 || !http::HopByHop(fields_).names_upgrade()) return {};
+  return upgrade->value;
 }
 
 void ClientSide::read_switches() {
@@ -188,11 +188,7 @@ http::ForwardedFacts ClientSide::who_asked(const char* client_host, std::string&
 BodyPart ClientSide::read_body(std::size_t at_most) {
   if (spool_) return spool_->read(at_most);
   if (body_ended_) return {.kind = BodyPart::Kind::End, .last = true};
-  if (request_body_ == nullptr) {
-    request_body_ = apr_brigade_create(r_->pool, r_->connection->bucket_alloc);
-  } else {
-    apr_brigade_cleanup(request_body_);
-  }
+  clear_request_body();
   if (!facts_.expects_continue) send_continue();  // as the core does before the first read, whatever has come already
   // Only a connection of its own can be polled; an HTTP/2 stream has none, so it waits in here.
   const apr_read_type_e mode = may_poll_client() ? APR_NONBLOCK_READ : APR_BLOCK_READ;
@@ -203,27 +199,43 @@ BodyPart ClientSide::read_body(std::size_t at_most) {
   }
   if (status != APR_SUCCESS) return body_failure(status);
 
+  BodyPart part;
+  if (const apr_status_t taken = take_parts(part); taken != APR_SUCCESS) return body_failure(taken);
+  body_ended_ = part.last;
+  if (part.kind == BodyPart::Kind::Data) r_->expecting_100 = 0;  // a client that sends its content does not wait any more
+  return part;
+}
+
+void ClientSide::clear_request_body() {
+  if (request_body_ == nullptr) {
+    request_body_ = apr_brigade_create(r_->pool, r_->connection->bucket_alloc);
+  } else {
+    apr_brigade_cleanup(request_body_);
+  }
+}
+
+// What the filters gave, as views that last until the next read.
+apr_status_t ClientSide::take_parts(BodyPart& part) {
   parts_.clear();
-  BodyPart part{.kind = BodyPart::Kind::Data};
+  part = {.kind = BodyPart::Kind::Data};
   for (apr_bucket* bucket = APR_BRIGADE_FIRST(request_body_); bucket != APR_BRIGADE_SENTINEL(request_body_); bucket = APR_BUCKET_NEXT(bucket)) {
     if (APR_BUCKET_IS_EOS(bucket)) {
-      body_ended_ = part.last = true;
+      part.last = true;
       break;
     }
-    if (AP_BUCKET_IS_ERROR(bucket)) return body_failure(AP_FILTER_ERROR);
+    if (AP_BUCKET_IS_ERROR(bucket)) return AP_FILTER_ERROR;
     if (APR_BUCKET_IS_METADATA(bucket)) continue;
     const char* data = nullptr;
     apr_size_t size = 0;
-    const apr_status_t read = apr_bucket_read(bucket, &data, &size, APR_BLOCK_READ);
-    if (read != APR_SUCCESS) return body_failure(read);
+    const apr_status_t status = apr_bucket_read(bucket, &data, &size, APR_BLOCK_READ);
+    if (status != APR_SUCCESS) return status;
     if (size == 0) continue;
     parts_.push_back({data, size});
     part.bytes += size;
   }
-  if (part.bytes == 0 && !part.last) return {.kind = BodyPart::Kind::WouldBlock};
-  r_->expecting_100 = 0;  // a client that sends its content does not wait any more
+  if (part.bytes == 0 && !part.last) part.kind = BodyPart::Kind::WouldBlock;
   part.parts = parts_;
-  return part;
+  return APR_SUCCESS;
 }
 
 // The core sends a 100 only before a read that blocks; ours do not.
@@ -270,9 +282,7 @@ namespace {
 
 // The close that follows sends a reset (and no close_notify with TLS) instead of an orderly end.
 void reset_client(conn_rec* connection) {
-  apr_os_sock_t descriptor = -1;
-  apr_socket_t* const socket = ap_get_conn_socket(connection);
-  if (socket != nullptr && apr_os_sock_get(&descriptor, socket) == APR_SUCCESS) {
+  if (const int descriptor = client_descriptor(*connection); descriptor >= 0) {
     const linger at_once{1, 0};
     (void)::setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   }
@@ -297,7 +307,7 @@ void set_length(request_rec* r, const exchange::AnswerHead& answer) {
 
 void ClientSide::take_answer_head(const http::ResponseHead& head) {
   take_status(r_, head);
-  r_->headers_out = answer_fields(r_, head, r_->headers_out, via_);
+  r_->headers_out = answer_fields(r_, head, fields_before_, via_);
 }
 
 bool ClientSide::send_interim(const http::ResponseHead& head) {
@@ -338,8 +348,7 @@ void ClientSide::replace_answer() {
 }
 
 void ClientSide::send_head(const exchange::AnswerHead& answer) {
-  take_status(r_, answer.head);
-  r_->headers_out = answer_fields(r_, answer.head, fields_before_, via_);
+  take_answer_head(answer.head);
   set_length(r_, answer);
   r_->content_type = type_before_;
   if (const char* type = apr_table_get(r_->headers_out, "Content-Type"); type != nullptr) {
@@ -402,10 +411,8 @@ bool ClientSide::pass_brigade() {
 }
 
 bool ClientSide::client_is_writable() const {
-  apr_socket_t* socket = ap_get_conn_socket(r_->connection);
-  pollfd client{-1, POLLOUT, 0};
-  if (socket == nullptr || apr_os_sock_get(&client.fd, socket) != APR_SUCCESS) return true;
-  return ::poll(&client, 1, 0) != 0;
+  pollfd client{client_descriptor(*r_->connection), POLLOUT, 0};
+  return client.fd < 0 || ::poll(&client, 1, 0) != 0;
 }
 
 // What the client has not taken stays in the core's output filter. An empty brigade asks it to try again,

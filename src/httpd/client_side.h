@@ -87,6 +87,8 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   void read_switches();
   std::string_view offered_upgrade() const;
   exchange::BodyPart body_failure(apr_status_t status);
+  void clear_request_body();
+  apr_status_t take_parts(exchange::BodyPart& part);
   bool pass_brigade();
   bool body_ends_by_close() const;
   void take_answer_head(const http::ResponseHead& head);

@@ -1,10 +1,9 @@
 // The half of the client side that carries a tunnel: from the 101 on, bytes go past the request's filters.
 #include <sys/socket.h>
 
-#include <apr_portable.h>
-
 #include "http/field.h"
 #include "httpd/client_side.h"
+#include "httpd/client_socket.h"
 #include "httpd/exchange_log.h"
 #include "httpd/httpd_api.h"
 
@@ -29,35 +28,21 @@ bool ClientSide::start_tunnel(const http::ResponseHead& head) {
 }
 
 BodyPart ClientSide::read_tunnel(std::size_t at_most) {
-  if (request_body_ == nullptr) request_body_ = apr_brigade_create(r_->pool, r_->connection->bucket_alloc);
-  apr_brigade_cleanup(request_body_);
+  clear_request_body();
   const apr_status_t status =
       ap_get_brigade(r_->input_filters, request_body_, AP_MODE_READBYTES, APR_NONBLOCK_READ, static_cast<apr_off_t>(at_most));
   if (APR_STATUS_IS_EAGAIN(status)) return {.kind = BodyPart::Kind::WouldBlock};
   if (APR_STATUS_IS_EOF(status)) return {.kind = BodyPart::Kind::End, .last = true};
   if (status != APR_SUCCESS) return {.kind = BodyPart::Kind::Failed, .error = base::ProxyErrc::ClientGone};
-  parts_.clear();
-  BodyPart part{.kind = BodyPart::Kind::Data};
-  for (apr_bucket* bucket = APR_BRIGADE_FIRST(request_body_); bucket != APR_BRIGADE_SENTINEL(request_body_); bucket = APR_BUCKET_NEXT(bucket)) {
-    if (APR_BUCKET_IS_EOS(bucket)) part.last = true;
-    if (APR_BUCKET_IS_METADATA(bucket)) continue;
-    const char* data = nullptr;
-    apr_size_t size = 0;
-    if (apr_bucket_read(bucket, &data, &size, APR_NONBLOCK_READ) != APR_SUCCESS || size == 0) continue;
-    parts_.push_back({data, size});
-    part.bytes += size;
-  }
-  if (part.bytes == 0 && !part.last) return {.kind = BodyPart::Kind::WouldBlock};
-  part.parts = parts_;
+  BodyPart part;
+  if (take_parts(part) != APR_SUCCESS) return {.kind = BodyPart::Kind::Failed, .error = base::ProxyErrc::ClientGone};
   return part;
 }
 
 // A plain connection is closed by half; TLS and HTTP/2 have no such thing here.
 bool ClientSide::end_sending() {
-  if (r_->connection->master != nullptr || is_tls(r_)) return false;
-  apr_socket_t* socket = ap_get_conn_socket(r_->connection);
-  apr_os_sock_t descriptor = -1;
-  if (socket == nullptr || apr_os_sock_get(&descriptor, socket) != APR_SUCCESS) return false;
+  const int descriptor = client_descriptor(*r_->connection);
+  if (descriptor < 0 || is_tls(r_)) return false;
   never_block_ = false;
   (void)pass(true);  // the last bytes first
   (void)::shutdown(descriptor, SHUT_WR);

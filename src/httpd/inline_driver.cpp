@@ -4,8 +4,7 @@
 
 #include <algorithm>
 
-#include <apr_portable.h>
-
+#include "httpd/client_socket.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
@@ -20,13 +19,6 @@ constexpr Duration kLongestClientWait = std::chrono::seconds(1);
 // A tunnel over an HTTP/2 stream has no socket to poll: its client is asked from time to time.
 constexpr Duration kBlindTunnelWait = std::chrono::milliseconds(10);
 constexpr Duration kLongestSlotWait = std::chrono::milliseconds(250);
-
-int client_descriptor(const conn_rec& connection) {
-  if (connection.master != nullptr) return -1;
-  apr_socket_t* socket = ap_get_conn_socket(const_cast<conn_rec*>(&connection));
-  apr_os_sock_t descriptor = -1;
-  return socket != nullptr && apr_os_sock_get(&descriptor, socket) == APR_SUCCESS ? descriptor : -1;
-}
 
 int to_milliseconds(Duration span) {
   const auto rounded_up = std::chrono::ceil<std::chrono::milliseconds>(std::max(span, Duration::zero())).count();
