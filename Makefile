@@ -78,4 +78,5 @@ FUZZ_NAMES := $(sort $(patsubst tests/fuzz/fuzz_%.cpp,%,$(wildcard tests/fuzz/fu
 
 include tests/make/variants.mk
 include tests/make/targets.mk
+include tests/make/bench.mk
 include tests/make/install.mk

@@ -78,6 +78,7 @@ def stages(build):
         Stage("conf-asan", make("conf-asan", "O=" + build), ["build-asan"], count_plain),
         Stage("install", make("install-check", "O=" + build), ["build"], count_plain),
         Stage("demo", make("demo-check", "O=" + build), ["build"], count_plain),
+        Stage("bench", make("bench-smoke", "O=" + build), ["build"], count_plain),
         Stage("valgrind", make("valgrind", "O=" + build), ["build"], count_pytest),
         Stage("itest", make("itest-plain", "O=" + build), ["build"], count_plain, minutes=20),
         Stage("itest-asan", make("itest-asan", "O=" + build), ["build-asan"], count_plain, minutes=20),

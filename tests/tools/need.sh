@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes sure that the Debian packages of a task are there: need.sh demo|check|deb|fresh ...
+# Makes sure that the Debian packages of a task are there: need.sh demo|check|deb|fresh|bench|peers ...
 #
 # Looks for the tools themselves, so a machine that has them is left alone. What is missing is
 # installed as root or through passwordless sudo; anybody else gets one line that names it. Nothing
@@ -11,9 +11,12 @@ demo='make:make g++:g++ apache2-bin:/usr/sbin/apache2 apache2-dev:apxs libapr1-d
   libaprutil1-dev:apu-1-config python3:/usr/bin/python3 python3-flask:python:flask curl:curl'
 check="$demo catch2:/usr/include/catch2/catch.hpp clang:clang++ openssl:openssl
   libclang-rt-14-dev:/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.tsan-*.a
-  python3-pytest:python:pytest procps:ps perl:perl valgrind:valgrind libc6-dbg:/usr/lib/debug/.build-id"
+  libssl-dev:/usr/include/openssl/ssl.h python3-pytest:python:pytest procps:ps perl:perl valgrind:valgrind libc6-dbg:/usr/lib/debug/.build-id"
 deb='build-essential:/usr/share/build-essential/list make:make g++:g++ apache2-dev:dh_apache2 libapr1-dev:apr-1-config libaprutil1-dev:apu-1-config
   dpkg-dev:dpkg-buildpackage debhelper:dh fakeroot:fakeroot lintian:lintian'
+bench="$demo libssl-dev:/usr/include/openssl/ssl.h openssl:openssl"
+# Who is measured beside this module; `make bench` leaves out who cannot be installed.
+peers='nginx-light:nginx haproxy:haproxy'
 fresh="$deb debootstrap:debootstrap git:git"
 
 present() {
