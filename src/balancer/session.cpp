@@ -9,6 +9,21 @@ namespace {
 
 constexpr auto kNowhere = std::string_view::npos;
 
+// The next value of this name in a Cookie field, which loses what was looked at.
+std::optional<std::string_view> next_cookie(std::string_view& field, std::string_view name) noexcept {
+  while (!field.empty()) {
+    const std::size_t end = field.find_first_of(";,");
+    const std::string_view pair = base::trim(field.substr(0, end));
+    field = end == kNowhere ? std::string_view{} : field.substr(end + 1);
+    const std::size_t equals = pair.find('=');
+    if (equals == kNowhere || base::trim(pair.substr(0, equals)) != name) continue;
+    const std::string_view value = base::trim(pair.substr(equals + 1));
+    const bool quoted = value.size() >= 2 && value.front() == '"' && value.back() == '"';
+    return quoted ? value.substr(1, value.size() - 2) : value;
+  }
+  return std::nullopt;
+}
+
 class Search {
  public:
   explicit Search(const config::BalancerSpec& balancer) noexcept : balancer_(balancer) {}
@@ -32,15 +47,10 @@ class Search {
 
   void in_cookies(std::string_view field) noexcept {
     const std::string& name = balancer_.sticky.cookie;
-    while (!field.empty() && !is_over()) {
-      const std::size_t end = field.find_first_of(";,");
-      const std::string_view pair = base::trim(field.substr(0, end));
-      field = end == kNowhere ? std::string_view{} : field.substr(end + 1);
-      const std::size_t equals = pair.find('=');
-      if (equals == kNowhere || base::trim(pair.substr(0, equals)) != name) continue;
-      std::string_view value = base::trim(pair.substr(equals + 1));
-      if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
-      consider(name, value);
+    while (!is_over()) {
+      const auto value = next_cookie(field, name);
+      if (!value) return;
+      consider(name, *value);
     }
   }
 
@@ -99,6 +109,22 @@ Session find_session(const config::BalancerSpec& balancer, std::string_view url,
     search.in_cookies(field);
   }
   return search.found();
+}
+
+Session find_session(const config::BalancerSpec& balancer, const SessionTokens& tokens, std::span<const std::string_view> cookies) noexcept {
+  Session session;
+  const std::string& name = balancer.sticky_cookie.name;
+  for (std::string_view field : cookies) {
+    while (const auto value = next_cookie(field, name)) {
+      session.name = name;
+      session.index = tokens.route_of(*value);
+      if (session.index == config::kNoRoute) continue;
+      const std::string& route = balancer.members[balancer.routes[session.index].members.front()].route;
+      if (!route.empty()) session.route = route;
+      return session;
+    }
+  }
+  return session;
 }
 
 }  // namespace cxxproxy::balancer

@@ -81,6 +81,7 @@ bool is_off(const DeclaredMember& member) {
 // What belongs to sticky sessions and does not fit together.
 void check_sessions(const ServerLint& lint, const DeclaredBalancer& balancer) {
   const std::string name = "balancer://" + balancer.name + ": ";
+  const bool has_cookie = balancer.parameters.find(ParameterId::StickyCookie) != nullptr;
   std::unordered_map<std::string_view, const DeclaredMember*> routes;
   for (const DeclaredMember& member : balancer.members) {
     const std::string_view route = member.parameters.text(ParameterId::RouteName);
@@ -97,7 +98,7 @@ void check_sessions(const ServerLint& lint, const DeclaredBalancer& balancer) {
     if (heir.empty()) continue;
     if (!routes.contains(heir)) {
       lint.warn(where, name + "redirect=" + std::string(heir) + " has no effect: no member has this route");
-    } else if (member.parameters.text(ParameterId::RouteName).empty()) {
+    } else if (member.parameters.text(ParameterId::RouteName).empty() && !has_cookie) {
       lint.warn(where, name + "redirect=" + std::string(heir) + " has no effect: this member has no route, so it has no sessions");
     }
   }
@@ -109,8 +110,34 @@ void check_sessions(const ServerLint& lint, const DeclaredBalancer& balancer) {
   }
   for (const ParameterId id : {ParameterId::StickySessionSep, ParameterId::SemicolonEnds, ParameterId::NoFailover}) {
     const auto* setting = set.find(id);
-    const bool says_default = id == ParameterId::NoFailover && set.value(id) == 0;
+    const bool says_default = id == ParameterId::NoFailover && (set.value(id) == 0 || has_cookie);
     if (setting != nullptr && !says_default) lint.warn(setting->where, name + parameter_row(id).name + " has no effect without stickysession");
+  }
+}
+
+// Browsers throw such cookies away, and the client would be balanced anew with every request.
+void check_sticky_cookie(const ServerLint& lint, const DeclaredBalancer& balancer) {
+  const std::string name = "balancer://" + balancer.name + ": ";
+  const ParameterSet& set = balancer.parameters;
+  const auto* cookie = set.find(ParameterId::StickyCookie);
+  if (cookie == nullptr) {
+    for (const ParameterId id : {ParameterId::StickyCookieKey, ParameterId::StickyCookiePath, ParameterId::StickyCookieSameSite,
+                                 ParameterId::StickyCookieSecure, ParameterId::StickyCookieHttpOnly}) {
+      if (const auto* setting = set.find(id)) lint.warn(setting->where, name + parameter_row(id).name + " has no effect without stickycookie");
+    }
+    return;
+  }
+  const std::string_view text = set.text(ParameterId::StickyCookie);
+  const bool never_secure = set.value(ParameterId::StickyCookieSecure) == static_cast<std::int64_t>(StickyCookie::Secure::Off);
+  const bool any_site = set.value(ParameterId::StickyCookieSameSite) == static_cast<std::int64_t>(StickyCookie::SameSite::None);
+  const bool for_host = base::istarts_with(text, "__Host-");
+  if (never_secure && (any_site || for_host || base::istarts_with(text, "__Secure-"))) {
+    lint.warn(cookie->where, name + "browsers refuse this cookie without Secure: " + (any_site ? "stickycookiesamesite=none" : std::string(text)) +
+                                 " does not go with stickycookiesecure=off");
+  }
+  const std::string_view path = set.text(ParameterId::StickyCookiePath);
+  if (for_host && !path.empty() && path != "/") {
+    lint.warn(cookie->where, name + "browsers refuse this cookie: " + std::string(text) + " does not go with stickycookiepath=" + std::string(path));
   }
 }
 
@@ -126,6 +153,7 @@ void check_balancer(const ServerLint& lint, const DeclaredBalancer& balancer) {
     }
   }
   check_sessions(lint, balancer);
+  check_sticky_cookie(lint, balancer);
   const bool none_left = !balancer.members.empty() && std::all_of(balancer.members.begin(), balancer.members.end(), is_off);
   if (none_left) {
     lint.warn(balancer.where, "balancer://" + balancer.name + " has no member that may be used (status D or S), requests for it are answered 503");

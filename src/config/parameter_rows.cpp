@@ -1,5 +1,7 @@
 #include "config/parameter_rows.h"
 
+#include <algorithm>
+
 #include "base/ascii.h"
 #include "config/route_table.h"
 #include "config/spec.h"
@@ -105,6 +107,18 @@ constexpr auto kRows = std::to_array<ParameterRow>({
      "the character in front of the route in a session; Off: the whole value is the route"},
     {ParameterId::SemicolonEnds, "scolonpathdelim", Place::Balancer, ValueKind::Flag, 0, 1, "Off",
      "On: a session in the URL ends at `;` as well"},
+    {ParameterId::StickyCookie, "stickycookie", Place::Balancer, ValueKind::CookieName, 0, 0, "none",
+     "the name of a signed cookie that the proxy sets and reads itself, so that a client stays with its member; no route is needed"},
+    {ParameterId::StickyCookieKey, "stickycookiekey", Place::Balancer, ValueKind::FileName, 0, 0, "made at the start of the server",
+     "a file with the secret that signs the cookie of stickycookie, at least 32 bytes, absolute or below ServerRoot; servers with the same "
+     "file know each other's cookies"},
+    {ParameterId::StickyCookiePath, "stickycookiepath", Place::Balancer, ValueKind::CookiePath, 0, 0, "/", "Path of the cookie of stickycookie"},
+    {ParameterId::StickyCookieSameSite, "stickycookiesamesite", Place::Balancer, ValueKind::SameSite, 0, 0, "lax",
+     "SameSite of the cookie of stickycookie; off leaves it out"},
+    {ParameterId::StickyCookieSecure, "stickycookiesecure", Place::Balancer, ValueKind::SecureWord, 0, 0, "auto",
+     "Secure of the cookie of stickycookie; auto: for clients that speak TLS with this server"},
+    {ParameterId::StickyCookieHttpOnly, "stickycookiehttponly", Place::Balancer, ValueKind::Flag, 0, 1, "On",
+     "HttpOnly of the cookie of stickycookie"},
     {ParameterId::RetryBudget, "retrybudget", Place::Balancer, ValueKind::Percent, 0, 1'000, "0",
      "further attempts in percent of the requests, so that failures do not multiply the load (100 can be saved up); 0: no limit"},
     {ParameterId::EjectFailures, "ejectfailures", Place::Balancer, ValueKind::Integer, 0, 1'000'000, "0",
@@ -199,6 +213,24 @@ bool is_token_list(std::string_view text) {
   return true;
 }
 
+template <std::size_t N>
+Value parse_word(const std::string_view (&words)[N], std::string_view text, const ParameterRow& row) {
+  for (std::size_t i = 0; i < N; ++i) {
+    if (base::iequals(text, words[i])) return static_cast<std::int64_t>(i);
+  }
+  return rejected("unknown word", row);
+}
+
+// In the order of StickyCookie's values.
+constexpr std::string_view kSameSite[] = {"lax", "strict", "none", "off"};
+constexpr std::string_view kSecure[] = {"auto", "on", "off"};
+
+bool is_cookie_path(std::string_view text) noexcept {
+  constexpr std::size_t kLongestPath = 255;
+  const auto is_plain = [](char c) { return c > ' ' && c < 0x7f && c != ';' && c != ',' && c != '"' && c != '\\'; };
+  return text.starts_with('/') && text.size() <= kLongestPath && std::all_of(text.begin(), text.end(), is_plain);
+}
+
 Value parse_replay(std::string_view text, const ParameterRow& row) {
   if (base::iequals(text, "on")) return static_cast<std::int64_t>(Replay::On);
   if (base::iequals(text, "safe")) return static_cast<std::int64_t>(Replay::Safe);
@@ -258,6 +290,16 @@ std::string allowed_values(const ParameterRow& row) {
       return "NAME or NAME|URLNAME, at most " + std::to_string(kLongestRoute) + " characters";
     case ValueKind::Separator:
       return "one character or Off";
+    case ValueKind::CookieName:
+      return "letters, digits and !#$%&'*+-.^_`|~, at most " + std::to_string(kLongestRoute) + " characters";
+    case ValueKind::CookiePath:
+      return "a path that begins with /, without blanks and , ; \" \\, at most 255 characters";
+    case ValueKind::SameSite:
+      return "lax, strict, none or off";
+    case ValueKind::SecureWord:
+      return "auto, on or off";
+    case ValueKind::FileName:
+      return "the name of a file";
     case ValueKind::Word:
       return "the word alone";
     case ValueKind::Mapping:
@@ -314,6 +356,16 @@ Value parse_value(const ParameterRow& row, std::string_view text) {
     case ValueKind::Separator:
       if (base::iequals(text, "off")) return std::int64_t{0};
       return text.size() == 1 ? Value(std::int64_t{text.front()}) : rejected("not a separator", row);
+    case ValueKind::CookieName:
+      return base::is_token(text) && text.size() <= kLongestRoute ? Value(std::int64_t{1}) : rejected("not a name", row);
+    case ValueKind::CookiePath:
+      return is_cookie_path(text) ? Value(std::int64_t{1}) : rejected("not a path", row);
+    case ValueKind::SameSite:
+      return parse_word(kSameSite, text, row);
+    case ValueKind::SecureWord:
+      return parse_word(kSecure, text, row);
+    case ValueKind::FileName:
+      return !text.empty() ? Value(std::int64_t{1}) : rejected("empty", row);
     case ValueKind::Mapping:
       if (base::iequals(text, "encoded")) return static_cast<std::int64_t>(Mapping::Encoded);
       if (base::iequals(text, "servlet")) return static_cast<std::int64_t>(Mapping::Servlet);

@@ -49,6 +49,11 @@ enum class ValueKind : std::uint8_t {
   Route,       // a text as it is, 1 to 63 characters
   Sticky,      // NAME or NAME|URLNAME, 1 to 63 characters
   Separator,   // one character, its code; Off is 0
+  CookieName,  // a token, 1 to 63 characters
+  CookiePath,
+  SameSite,    // StickyCookie::SameSite
+  SecureWord,  // StickyCookie::Secure
+  FileName,
   Text,
 };
 
@@ -91,6 +96,12 @@ enum class ParameterId : std::uint8_t {
   StickySession,
   StickySessionSep,
   SemicolonEnds,
+  StickyCookie,
+  StickyCookieKey,
+  StickyCookiePath,
+  StickyCookieSameSite,
+  StickyCookieSecure,
+  StickyCookieHttpOnly,
   Growth,
   RetryBudget,
   EjectFailures,

@@ -69,6 +69,18 @@ Ejection make_ejection(const ParameterSet& set) {
   return rule;
 }
 
+StickyCookie make_sticky_cookie(const ParameterSet& set) {
+  StickyCookie cookie;
+  cookie.name = set.text(ParameterId::StickyCookie);
+  cookie.key_file = set.text(ParameterId::StickyCookieKey);
+  if (const auto* said = set.find(ParameterId::StickyCookieKey)) cookie.key_where = said->where;
+  if (const std::string_view path = set.text(ParameterId::StickyCookiePath); !path.empty()) cookie.path = path;
+  cookie.same_site = static_cast<StickyCookie::SameSite>(set.value(ParameterId::StickyCookieSameSite).value_or(0));
+  cookie.secure = static_cast<StickyCookie::Secure>(set.value(ParameterId::StickyCookieSecure).value_or(0));
+  cookie.http_only = set.value(ParameterId::StickyCookieHttpOnly).value_or(1) != 0;
+  return cookie;
+}
+
 // All of a balancer but its name and members.
 void read_balancer_parameters(const ParameterSet& set, BalancerSpec& balancer) {
   const auto flag = [&set](ParameterId id, bool otherwise) { return set.value(id).value_or(otherwise ? 1 : 0) != 0; };
@@ -86,6 +98,7 @@ void read_balancer_parameters(const ParameterSet& set, BalancerSpec& balancer) {
   }
   balancer.sticky.separator = static_cast<char>(set.value(ParameterId::StickySessionSep).value_or(balancer.sticky.separator));
   balancer.sticky.semicolon_ends = flag(ParameterId::SemicolonEnds, false);
+  balancer.sticky_cookie = make_sticky_cookie(set);
   balancer.retry_budget = static_cast<std::uint32_t>(set.value(ParameterId::RetryBudget).value_or(0));
   balancer.ejection = make_ejection(set);
 }
@@ -146,6 +159,10 @@ class Resolver {
     balancer->key = server_key + " balancer://" + said.name;
     balancer->balancer_id = static_cast<std::uint32_t>(whole().balancers.size());
     read_balancer_parameters(said.parameters, *balancer);
+    if (balancer->sticky.is_on() && balancer->sticky_cookie.is_on()) {
+      result_.findings.push_back({true, said.parameters.find(ParameterId::StickyCookie)->where,
+                                  "balancer://" + said.name + ": stickycookie and stickysession exclude each other"});
+    }
     warn_of_idle_parameters(said, *balancer);
     if (said.members.size() > kMaxMembers) {
       result_.findings.push_back({true, said.where,

@@ -16,7 +16,8 @@ void index_routes(BalancerSpec& balancer) {
   auto& routes = balancer.routes;
   routes.clear();
   for (std::size_t i = 0; i < balancer.members.size(); ++i) {
-    const std::string& name = balancer.members[i].route;
+    const MemberSpec& member = balancer.members[i];
+    const std::string& name = member.route.empty() && balancer.sticky_cookie.is_on() ? member.name : member.route;
     if (!name.empty()) routes.push_back({name, {static_cast<std::uint16_t>(i)}});
   }
   std::stable_sort(routes.begin(), routes.end(), [](const SessionRoute& a, const SessionRoute& b) { return a.name < b.name; });
@@ -30,6 +31,9 @@ void index_routes(BalancerSpec& balancer) {
   }
   routes = std::move(joined);
   for (MemberSpec& member : balancer.members) member.redirect_route = find_route(balancer, member.redirect);
+  for (std::size_t route = 0; route < routes.size(); ++route) {
+    for (const std::size_t i : routes[route].members) balancer.members[i].own_route = route;
+  }
 }
 
 }  // namespace cxxproxy::config

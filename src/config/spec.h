@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "config/setting.h"
 #include "http/url.h"
 
 namespace cxxproxy::config {
@@ -84,6 +85,7 @@ struct MemberSpec {
   std::string route;                            // label of its sessions, "" = none
   std::string redirect;                         // route that gets its sessions while it is not usable
   std::size_t redirect_route = kNoRoute;        // the same, in BalancerSpec::routes
+  std::size_t own_route = kNoRoute;             // its sessions, in BalancerSpec::routes
 };
 
 enum class Method : std::uint8_t { ByRequests, ByTraffic, ByBusyness, LeastLoad, Ewma, Hash, Random, First };
@@ -119,8 +121,25 @@ struct StickySession {
   bool is_on() const noexcept { return !cookie.empty(); }
 };
 
+// The cookie that the proxy itself sets, so that a client stays with its member.
+struct StickyCookie {
+  enum class Secure : std::uint8_t { Auto, On, Off };  // Auto: for clients that speak TLS
+  enum class SameSite : std::uint8_t { Lax, Strict, None, Off };
+
+  std::string name;      // "" = none
+  std::string key_file;  // "" = the server makes its own key
+  SourceLine key_where;
+  std::string key;       // what is in the file, from check_config on
+  std::string path = "/";
+  SameSite same_site = SameSite::Lax;
+  Secure secure = Secure::Auto;
+  bool http_only = true;
+
+  bool is_on() const noexcept { return !name.empty(); }
+};
+
 struct SessionRoute {
-  std::string name;
+  std::string name;  // with stickycookie the URL of a member that has no route
   std::vector<std::uint16_t> members;  // in file order; nearly always one
 };
 
@@ -138,6 +157,7 @@ struct BalancerSpec {
   bool force_recovery = true;
   bool no_failover = false;                      // a session stays with its member, even if that is down
   StickySession sticky;
+  StickyCookie sticky_cookie;
   std::vector<SessionRoute> routes;              // of the members, by name
   std::uint32_t retry_budget = 0;                // further attempts in percent of the requests; 0 = no limit
   Ejection ejection;

@@ -9,6 +9,7 @@
 #include "httpd/config_hooks.h"
 #include "httpd/guard.h"
 #include "httpd/parker.h"
+#include "httpd/session_keys.h"
 #include "httpd/shared_state.h"
 #include "httpd/httpd_api.h"
 
@@ -44,6 +45,7 @@ ChildState::ChildState(const config::ResolvedConfig& config, const net::SharedSe
     }
     const balancer::Shared shared{*segment.balancers().at(spec->balancer_id), slots, flights, place, segment.balancer_row(spec->balancer_id)};
     group.balancer = std::make_unique<balancer::Balancer>(*spec, shared);
+    group.tokens = httpd::session_tokens(*spec);
     groups_.push_back(std::move(group));
   }
 }

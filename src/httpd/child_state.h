@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "balancer/balancer.h"
+#include "balancer/session_tokens.h"
 #include "config/resolved_vhost.h"
 #include "exchange/exchange.h"
 #include "httpd/httpd_api.h"
@@ -27,6 +28,9 @@ class ChildState {
 
   // A balancer's members, or the one member; valid as long as the child.
   exchange::Destination destination(const config::Target& target) const;
+
+  // Of a balancer with stickycookie; empty for others.
+  const balancer::SessionTokens& session_tokens(const config::BalancerSpec& balancer) const { return groups_[balancer.balancer_id].tokens; }
 
   const upstream::ConnectionPool& pool_of(std::uint32_t member_id) const { return members_[member_id]->pool; }
 
@@ -46,6 +50,7 @@ class ChildState {
   struct Group {
     std::unique_ptr<balancer::Balancer> balancer;
     std::vector<upstream::MemberUpstream*> members;
+    balancer::SessionTokens tokens;
   };
 
   base::SteadyClock clock_;

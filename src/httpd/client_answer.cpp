@@ -7,6 +7,8 @@
 
 #include "http/field.h"
 #include "httpd/answer_fields.h"
+#include "httpd/child_state.h"
+#include "httpd/client_session.h"
 #include "httpd/client_side.h"
 #include "httpd/client_socket.h"
 #include "httpd/httpd_api.h"
@@ -43,6 +45,9 @@ void set_length(request_rec* r, const exchange::AnswerHead& answer) {
 void ClientSide::take_answer_head(const http::ResponseHead& head) {
   take_status(r_, head);
   r_->headers_out = answer_fields(r_, head, fields_before_, via_);
+  if (const config::BalancerSpec* const balancer = errand_.target.balancer; balancer != nullptr) {
+    set_session_cookie(r_, *balancer, child_state()->session_tokens(*balancer), *member_, session_.value_or(balancer::Session{}));
+  }
 }
 
 bool ClientSide::send_interim(const http::ResponseHead& head) {

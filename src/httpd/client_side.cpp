@@ -9,6 +9,7 @@
 #include "http/hop_by_hop.h"
 #include "http/method.h"
 #include "http/request_head.h"
+#include "httpd/child_state.h"
 #include "httpd/client_session.h"
 #include "httpd/exchange_log.h"
 #include "httpd/request_key.h"
@@ -296,7 +297,8 @@ balancer::PickHint ClientSide::pick_hint() {
     hint.key = *key;
     hint.has_key = true;
   }
-  if (!session_) session_ = session_of(r_, *errand_.target.balancer, errand_.path);
+  const config::BalancerSpec& balancer = *errand_.target.balancer;
+  if (!session_) session_ = session_of(r_, balancer, child_state()->session_tokens(balancer), errand_.path);
   hint.route = session_->index;
   return hint;
 }

@@ -13,6 +13,7 @@
 #include "httpd/lint_facts.h"
 #include "httpd/mapping.h"
 #include "httpd/pool_object.h"
+#include "httpd/session_keys.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
@@ -78,6 +79,7 @@ void log_finding(const config::Finding& finding, server_rec* server, bool to_con
 std::vector<config::Finding> think_along(std::span<const config::ServerView> views, config::Resolution& resolution, server_rec* main_server) {
   std::vector<config::Finding> findings = std::move(resolution.findings);
   const auto add = [&](std::vector<config::Finding> more) { findings.insert(findings.end(), more.begin(), more.end()); };
+  add(read_session_keys(*resolution.whole, main_server->process->pconf));
   add(config::lint(views, resolution, gather_facts(main_server)));
   // At a real start the network may not be there yet, and nobody should wait for it.
   if (is_config_test() && vhost_config(main_server).check_names.value_or(true)) add(find_unknown_names(views));

@@ -1,8 +1,11 @@
 #include "httpd/shared_state.h"
 
+#include <algorithm>
+
 #include "base/clock.h"
 #include "httpd/config_hooks.h"
 #include "httpd/guard.h"
+#include "httpd/session_keys.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
@@ -31,6 +34,9 @@ int make(server_rec* main_server) {
   Retained* kept = retained();
   if (kept == nullptr) kept = static_cast<Retained*>(ap_retained_data_create(kRetainedKey, sizeof(Retained)));
   const config::ResolvedConfig& resolved = resolved_config(main_server);
+  const auto needs_key = [](const auto& balancer) { return balancer->sticky_cookie.is_on() && balancer->sticky_cookie.key_file.empty(); };
+  const bool needs_server_key = std::any_of(resolved.balancers.begin(), resolved.balancers.end(), needs_key);
+  if (needs_server_key && !make_server_key(main_server)) return HTTP_INTERNAL_SERVER_ERROR;
 
   apr_pool_t* pool = nullptr;
   apr_pool_create(&pool, main_server->process->pool);

@@ -152,6 +152,25 @@ TEST_CASE("routes, names of sessions and their separator") {
   CHECK(parse_sticky_names("A|b|c")->parameter == "b|c");
   CHECK(parse_sticky_names("A")->parameter == "A");
 
+  const auto& cookie = parameter_row(ParameterId::StickyCookie);
+  for (const char* text : {"PROXYID", "__Host-id", "a"}) CHECK(parse_value(cookie, text));
+  for (const std::string& text : {std::string(), std::string("a b"), std::string("a;b"), std::string("a=b"), std::string(64, 'n')}) {
+    CHECK_FALSE(parse_value(cookie, text));
+  }
+  const auto& path = parameter_row(ParameterId::StickyCookiePath);
+  for (const char* text : {"/", "/app/", "/%20x"}) CHECK(parse_value(path, text));
+  for (const std::string& text : {std::string(), std::string("app"), std::string("/a;b"), std::string("/a b"), '/' + std::string(255, 'x'),
+                                  std::string("/a\r\nX"), std::string("/\x7f")}) {
+    CHECK_FALSE(parse_value(path, text));
+  }
+  const auto& secure = parameter_row(ParameterId::StickyCookieSecure);
+  CHECK(parse_value(secure, "AUTO").value() == static_cast<std::int64_t>(StickyCookie::Secure::Auto));
+  CHECK(parse_value(secure, "off").value() == static_cast<std::int64_t>(StickyCookie::Secure::Off));
+  CHECK(parse_value(secure, "yes").error() == "unknown word (auto, on or off)");
+  const auto& site = parameter_row(ParameterId::StickyCookieSameSite);
+  CHECK(parse_value(site, "None").value() == static_cast<std::int64_t>(StickyCookie::SameSite::None));
+  CHECK_FALSE(parse_value(site, "any"));
+
   const auto& separator = parameter_row(ParameterId::StickySessionSep);
   CHECK(*parse_value(separator, "!") == '!');
   CHECK(*parse_value(separator, "oFF") == 0);

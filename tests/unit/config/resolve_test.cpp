@@ -143,6 +143,42 @@ TEST_CASE("sticky sessions arrive in the balancer, routes are sorted and joined"
   CHECK(other.routes.empty());
 }
 
+TEST_CASE("the cookie of stickycookie arrives in the balancer, and makes routes of members without one") {
+  House house;
+  REQUIRE(say(house.main(), "BalancerMember balancer://b http://h1") == "");
+  REQUIRE(say(house.main(), "BalancerMember balancer://b http://h2 route=z") == "");
+  REQUIRE(say(house.main(), "ProxySet balancer://b stickycookie=ID stickycookiekey=conf/k stickycookiepath=/app stickycookiesamesite=strict "
+                            "stickycookiesecure=on stickycookiehttponly=Off") == "");
+  REQUIRE(say(house.main(), "BalancerMember balancer://c http://h1") == "");
+  auto& resolution = house.resolve();
+  CHECK(resolution.findings.empty());
+  const BalancerSpec& balancer = *resolution.whole->balancers[0];
+  const StickyCookie& cookie = balancer.sticky_cookie;
+  CHECK(cookie.name == "ID");
+  CHECK(cookie.key_file == "conf/k");
+  CHECK(cookie.path == "/app");
+  CHECK(cookie.same_site == StickyCookie::SameSite::Strict);
+  CHECK(cookie.secure == StickyCookie::Secure::On);
+  CHECK_FALSE(cookie.http_only);
+  REQUIRE(balancer.routes.size() == 2);
+  CHECK(balancer.routes[balancer.members[0].own_route].name == balancer.members[0].name);
+  CHECK(balancer.routes[balancer.members[1].own_route].name == "z");
+  CHECK(balancer.members[0].route.empty());
+  const BalancerSpec& other = *resolution.whole->balancers[1];
+  CHECK_FALSE(other.sticky_cookie.is_on());
+  CHECK(other.members[0].own_route == kNoRoute);
+}
+
+TEST_CASE("stickycookie and stickysession exclude each other") {
+  House house;
+  REQUIRE(say(house.main(), "BalancerMember balancer://b http://h route=1") == "");
+  REQUIRE(say(house.main(), "ProxySet balancer://b stickycookie=ID stickysession=SID") == "");
+  const auto& findings = house.resolve().findings;
+  REQUIRE(findings.size() == 1);
+  CHECK(findings[0].is_error);
+  CHECK(findings[0].text == "balancer://b: stickycookie and stickysession exclude each other");
+}
+
 TEST_CASE("balancer parameters that do nothing are found") {
   House house;
   REQUIRE(say(house.main(), "BalancerMember balancer://b http://h") == "");
