@@ -1,6 +1,7 @@
 """The peers of the benchmark, each with the same task: how it is configured and started."""
 import dataclasses
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -149,6 +150,7 @@ http {{
     listen 127.0.0.1:{self.port}{tls} backlog=4096; {hidden}
     location / {{
       proxy_pass http://all; proxy_http_version 1.1; {upgrade} proxy_read_timeout 300s;
+      proxy_request_buffering off;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header Host $host;
     }}
   }}
@@ -231,14 +233,14 @@ def certificate(root):
 
 def versions():
     """What was measured, in the peers' own words."""
-    def first_line(*command):
+    def number(*command):
         try:
-            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-                                  env=dict(os.environ, PATH=PATH))
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, env=dict(os.environ, PATH=PATH))
         except FileNotFoundError:
             return None
-        return done.stdout.splitlines()[0].partition(": ")[2] or done.stdout.splitlines()[0]
+        found = re.search(r"\d+\.\d+\.\d+", done.stdout)
+        return found and found[0]
     commit = subprocess.run(["git", "-C", str(BENCH), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    found = {"httpd": first_line(settings.HTTPD, "-v"), "nginx": first_line("nginx", "-v"), "HAProxy": first_line("haproxy", "-v"),
+    found = {"httpd": number(settings.HTTPD, "-v"), "nginx": number("nginx", "-v"), "HAProxy": number("haproxy", "-v"),
              "mod_cxxproxy": commit.stdout.strip()}
     return {name: text for name, text in found.items() if text}

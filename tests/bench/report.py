@@ -13,7 +13,7 @@ sys.dont_write_bytecode = True
 import plots  # noqa: E402
 import tables  # noqa: E402
 
-MARKER = re.compile(r"(<!-- bench:([a-z0-9-]+) -->\n).*?(<!-- /bench -->)", re.S)
+MARKER = re.compile(r"(<!-- bench:([a-z0-9-]+) -->\n)(.*?)(<!-- /bench -->)", re.S)
 
 # What the project wants: scenario, figure, words, must, goal (ratios to mod_proxy, or figures where a sentence says so).
 TARGETS = [
@@ -75,14 +75,16 @@ def markdown_of(document):
 
 def noise_of(document):
     rounds = len(document["rounds"])
-    return f"\n\n{rounds} round{'s' if rounds > 1 else ''}; in brackets the ratio to mod_proxy of the same round." if document["columns"][0] in tables.RATIOS else \
-        f"\n\n{rounds} round{'s' if rounds > 1 else ''}."
+    text = f"\n\n{rounds} round{'s' if rounds > 1 else ''}"
+    ratios = not document["pair"] and any(key in tables.RATIOS for key in document["columns"])
+    return text + ("; in brackets the ratio to mod_proxy in the same round." if ratios else ".")
 
 
 def machine_of(documents):
     seen = list(documents.values())[-1]
     m = seen["machine"]
     rounds = sorted({len(d["rounds"]) for d in documents.values()})
+    loads = [d["machine"]["load_average"] for d in documents.values()]
     spreads = [row[d["columns"][0]]["spread"] for d in documents.values() if len(d["rounds"]) > 1 and not d["pair"]
                for row in d["summary"].values() if d["columns"][0] in row]
     noise = f"Over all scenarios the first figure of a row spread by {sorted(spreads)[len(spreads) // 2] * 100:.0f} % in the median and " \
@@ -91,6 +93,7 @@ def machine_of(documents):
         "One core for everything."
     versions = ", ".join(f"{name} {text}" for name, text in m["versions"].items())
     return (f"{m['cpu']}{' (virtual)' if m['virtual'] else ''}, {m['cores']} cores, {m['memory_gib']} GiB, Linux {m['kernel']}, {m['system']}; {versions}. "
+            f"Load average of the machine when the runs began: {min(loads):.1f} to {max(loads):.1f}. "
             f"{pinned} Loopback only. Rounds of {seen['seconds']:g} s, {rounds[0]} to {rounds[-1]} of them, the proxies in random order in each. {noise}"
             + "".join(f" {note}." for note in seen["notes"]))
 
@@ -106,9 +109,11 @@ def fill(text, documents):
             body = calls_of(documents[name[:-6]])
         elif name in documents:
             body = markdown_of(documents[name])
-        else:
+        elif match[3].strip():
             return match[0]
-        return f"{match[1]}{body}\n{match[3]}"
+        else:
+            body = f"Not measured yet: `make bench S={name.removesuffix('-calls')}{' HOURS=1' if name == 'long-load' else ''}`."
+        return f"{match[1]}{body}\n{match[4]}"
     return MARKER.sub(replaced, text)
 
 

@@ -111,9 +111,9 @@ SCENARIOS = {
                        pair=(("1", Setup(vhosts=1), {"host": "v0.test"}), ("1,000", Setup(vhosts=1000), {"host": "v999.test"}))),
     "rules": Scenario("10 and 10,000 rules", HTTPDS, columns=GROW, pair=(("10", Setup(rules=10), {}), ("10,000", Setup(rules=10_000), {}))),
     "members": Scenario("2 and 200 members", HTTPDS, columns=GROW, pair=(("2", Setup(members=2), {}), ("200", Setup(members=200), {}))),
-    "idle-clients": Scenario("10 and 10,000 idle client connections", HTTPDS, columns=GROW,
+    "idle-clients": Scenario("10 and 10,000 idle client connections", HTTPDS, columns=(*GROW, "idle_lost_large"),
                              pair=(("10", Setup(many=True), {"idle": 10}), ("10,000", Setup(many=True), {"idle": 10_000}))),
-    "long-load": crowd("an hour of load: the last part against the first", growth.long_load, Setup(), (*GROW, "memory_growth_mib", "descriptor_growth"),
+    "long-load": crowd("a long load: its last tenth against the second", growth.long_load, Setup(), (*GROW, "memory_growth_mib", "descriptor_growth"),
                        ("cxxproxy",)),
 }
 

@@ -9,7 +9,7 @@ FIGURES = {
     "other_rate": ("others' requests/s", 0), "other_p50_us": ("others' p50 us", 0), "other_p99_us": ("others' p99 us", 0),
     "other_max_us": ("others' max us", 0), "other_lost": ("others lost", 0), "echo_p99_us": ("echo p99 us", 0), "events": ("events", 0),
     "delay_p50_us": ("delay p50 us", 0), "delay_p99_us": ("delay p99 us", 0), "deviation": ("worst deviation", 1),
-    "cpu_us_large": ("CPU us/request", 1), "ratio": ("ratio", 2), "memory_growth_mib": ("memory growth MiB", 1), "descriptor_growth": ("descriptors more", 0),
+    "cpu_us_large": ("CPU us/request", 1), "ratio": ("ratio", 2), "idle_lost_large": ("idle ones closed by the MPM", 0), "memory_growth_mib": ("memory growth MiB", 1), "descriptor_growth": ("descriptors more", 0),
 }
 RATIOS = ("rate", "mbps", "cpu_us", "p50_us", "p99_us", "calls", "switches")  # shown against mod_proxy too
 

@@ -172,7 +172,9 @@ bool Load::over() {
     }
     return false;
   }
-  if (time_ < deadline_) return false;
+  // A load of so many requests takes as long as it takes, as long as answers come.
+  const std::uint64_t deadline = options_.requests > 0 ? last_answer_ + static_cast<std::uint64_t>(options_.grace * kSecond) : deadline_;
+  if (time_ < deadline) return false;
   for (const auto& c : clients_) {
     if (c->settled || c->doing == Doing::Closed) continue;
     tally_.error(tally_.unanswered, "no answer in time");
@@ -399,7 +401,7 @@ void Load::lost(Client& c) {
 void Load::next(Client& c) {
   c.head.clear();
   const bool whole = c.in_head == false && c.body.done();
-  if (options_.mode == Mode::Hold && whole && !c.answer_closes && !c.second) {
+  if (options_.mode == Mode::Hold && whole && !c.answer_closes) {
     c.doing = Doing::Idle;
     return settle(c);
   }
@@ -439,7 +441,7 @@ void Load::tick() {
   }
 }
 
-// A line came on stdin: the idle connections and tunnels must still be good.
+// A line came on stdin: tunnels must still be good, idle connections have been open long enough.
 void Load::second_half() {
   std::array<char, 64> line{};
   if (::read(STDIN_FILENO, line.data(), line.size()) < 0) return;
@@ -449,11 +451,11 @@ void Load::second_half() {
   deadline_ = time_ + static_cast<std::uint64_t>(options_.grace * kSecond);
   for (const auto& client : clients_) {
     if (client->doing != Doing::Idle && client->doing != Doing::Tunnel) continue;
-    client->second = true;
     client->settled = false;
     --settled_;
+    client->second = true;
     if (client->doing == Doing::Idle) {
-      ask(*client);
+      finish(*client);
     } else {
       echo(*client);
     }

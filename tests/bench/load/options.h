@@ -12,7 +12,7 @@ namespace bench {
 enum class Mode {
   Load,    // requests one after the other on each connection
   Burst,   // one request on each connection, all at once
-  Hold,    // one request on each connection, which then stays idle until a line on stdin; then another one
+  Hold,    // one request on each connection, which then stays idle until a line on stdin
   Tunnel,  // an upgrade on each connection and an echo; stays until a line on stdin; then another echo
 };
 
