@@ -79,7 +79,7 @@ def tunnels(number):
         count = scale.many(number)
         warm = clients("load", proxy.port, connections=1, requests=20, length=100)
         before = memory(proxy.pids())
-        with Clients("tunnel", proxy.port, connections=count, path="/tunnel", grace=PATIENCE) as open_:
+        with Clients("tunnel", proxy.port, connections=count, path="/tunnel", grace=max(PATIENCE * scale.crowd, 4)) as open_:
             up = open_.up()["up"]
             each = (memory(proxy.pids()) - before) / max(up, 1) / 1024
             threads = thread_count(proxy.pids())

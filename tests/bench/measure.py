@@ -107,12 +107,12 @@ def run(proxy, units, mode, **options):
     return sample
 
 
-def count_calls(proxy, units, mode, **options):
+def count_calls(proxy, units, by_name, mode, **options):
     """System calls for one request (or event, or MB), by name; None where nothing can count."""
     pids = proxy.pids()
     if not pids:
         return None
-    counts, result = syscalls.counted(pids, proxy.root, lambda: clients(mode, proxy.port, **options))
+    counts, result = syscalls.counted(pids, proxy.root, lambda: clients(mode, proxy.port, **options), by_name)
     done = units(result)
     if counts is None or not done:
         return None

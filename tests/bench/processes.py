@@ -11,7 +11,6 @@ from pathlib import Path
 
 BENCH = Path(__file__).resolve().parent
 sys.path.insert(0, str(BENCH.parent / "integration"))
-from support.httpd import children_of  # noqa: E402
 from support.waiting import until  # noqa: E402
 
 # The proxy has a core for itself; load and backend share the other one.
@@ -87,7 +86,14 @@ class Server:
 
 
 def descendants(pid):
-    return [found for child in children_of(pid) for found in (child, *descendants(child))]
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = [int(word) for word in task.read_text().split()]
+        except OSError:
+            continue
+        found += [one for child in children for one in (child, *descendants(child))]
+    return found
 
 
 def cpu_seconds(pids):

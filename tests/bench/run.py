@@ -44,8 +44,8 @@ def arguments():
 def scale_of(given):
     if given.smoke:
         return SMOKE
-    base = Scale(rounds=3, seconds=0.7, crowd=0.2) if given.quick else Scale()
-    return Scale(given.rounds or base.rounds, given.seconds or base.seconds, base.crowd, None, True, given.hours * 3600)
+    base = Scale(rounds=3, seconds=0.5, crowd=0.2, calls="number") if given.quick else Scale()
+    return Scale(given.rounds or base.rounds, given.seconds or base.seconds, base.crowd, None, base.calls, given.hours * 3600)
 
 
 def chosen(given):

@@ -21,14 +21,14 @@ class Scale:
     seconds: float = 1.5
     crowd: float = 1.0            # part of the crowds' sizes
     requests: int | None = None   # instead of a time, for the smoke run
-    calls: bool = True
+    calls: str = "names"          # system calls: "names", "number", or "" for none
     load_seconds: float = 0.0     # of the long load, 0: left out
 
     def many(self, number):
         return max(int(number * self.crowd), 2)
 
 
-SMOKE = Scale(rounds=1, seconds=0.2, crowd=0.004, requests=100, calls=False)
+SMOKE = Scale(rounds=1, seconds=0.2, crowd=0.004, requests=100, calls="")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +138,8 @@ def measure(scenario, names, scale, progress):
                 progress(number, name, rounds[-1][name])
         calls = {}
         if scale.calls and not scenario.crowd:
-            calls = {name: count_calls(proxy, scenario.units, scenario.mode, **options_of(scenario, scale, 1.0)) for name, proxy in started.items()}
+            options = options_of(scenario, scale, min(scale.seconds, 1.0))
+            calls = {name: count_calls(proxy, scenario.units, scale.calls == "names", scenario.mode, **options) for name, proxy in started.items()}
         return {"rounds": rounds, "calls": calls}
     finally:
         for proxy in started.values():

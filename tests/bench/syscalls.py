@@ -26,14 +26,15 @@ def tool():
     return None, "neither perf nor strace can count here: system calls are left out"
 
 
-def counted(pids, folder, work):
+def counted(pids, folder, work, by_name=True):
     """(system calls by name with "all", what `work()` returned) or (None, ...) where nothing can count."""
     which, _ = tool()
     if which is None:
         return None, work()
     out = Path(folder) / "syscalls.txt"
+    events = EVENTS if by_name else EVENTS[:1]
     if which == "perf":
-        command = ["perf", "stat", "-x", ",", "-o", str(out), "-e", ",".join(EVENTS), "-p", ",".join(map(str, pids))]
+        command = ["perf", "stat", "-x", ",", "-o", str(out), "-e", ",".join(events), "-p", ",".join(map(str, pids))]
     else:
         command = ["strace", "-c", "-f", "-o", str(out), *(word for pid in pids for word in ("-p", str(pid)))]
     counter = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -59,7 +60,7 @@ def attached(counter, which, pids):
 
     def stable():
         now = len(list(Path(f"/proc/{counter.pid}/fd").iterdir()))
-        last[1] = last[1] + 1 if now == last[0] and now > len(EVENTS) else 0
+        last[1] = last[1] + 1 if now == last[0] and now > 3 else 0
         last[0] = now
         return last[1] > 8
     until(stable, "perf counts")
@@ -72,8 +73,8 @@ def parse_perf(text):
         if len(fields) > 2 and fields[0].isdigit():
             name = fields[2].rpartition("sys_enter")[2].lstrip("_") or "all"
             counts[name] = int(fields[0])
-    named = sum(n for name, n in counts.items() if name != "all")
-    counts["other"] = max(counts.get("all", 0) - named, 0)
+    if len(counts) > 1:
+        counts["other"] = max(2 * counts["all"] - sum(counts.values()), 0)
     return {name: n for name, n in counts.items() if n or name == "all"}
 
 
