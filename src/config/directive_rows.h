@@ -41,6 +41,8 @@ enum class DirectiveId : std::uint8_t {
   ProxyPark,
   ProxyParkAfter,
   ProxyParkMax,
+  ProxyKeepAliveGuard,
+  ProxyKeepAliveStay,
   ProxyWebsocketFallback,
   ProxyWebsocketIdleTimeout,
   ProxyRequests,
@@ -143,6 +145,12 @@ inline constexpr auto kDirectiveRows = std::to_array<DirectiveRow>({
      "how long a wait is spent on the thread before the request is parked; in the main server only"},
     {DirectiveId::ProxyParkMax, CXXPROXY_NAMES("ProxyParkMax"), Arguments::One, kInServer, "number", "by descriptors",
      "the most requests and tunnels that are parked at a time in each child process; in the main server only"},
+    {DirectiveId::ProxyKeepAliveGuard, CXXPROXY_NAMES("ProxyKeepAliveGuard"), Arguments::Flag, kInServer, "On|Off", "On",
+     "On keeps the event MPM (of httpd 2.4.63 and later) from closing kept client connections while all its threads are busy; in the main "
+     "server only"},
+    {DirectiveId::ProxyKeepAliveStay, CXXPROXY_NAMES("ProxyKeepAliveStay"), Arguments::One, kInServer, "duration", "5ms",
+     "how long a thread of the event MPM waits for the next request of its client, while at least a quarter of the threads is idle; 0 for "
+     "not at all; in the main server only"},
     {DirectiveId::ProxyWebsocketFallback, CXXPROXY_NAMES("ProxyWebsocketFallbackToProxyHttp"), Arguments::Flag, kAnywhere, "On|Off", "On",
      "accepted for the sake of existing configurations: ws:// backends are always served by the HTTP engine"},
     {DirectiveId::ProxyWebsocketIdleTimeout, CXXPROXY_NAMES("ProxyWebsocketIdleTimeout"), Arguments::One, kAnywhere, "duration", "timeout",

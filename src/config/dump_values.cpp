@@ -123,6 +123,10 @@ std::optional<EffectiveValue> effective_value(const DirectiveRow& row, const Vho
       return flag(row, scope.park);
     case DirectiveId::ProxyParkAfter:
       return duration(row, server.park_after);
+    case DirectiveId::ProxyKeepAliveGuard:
+      return flag(row, server.keep_alive_guard);
+    case DirectiveId::ProxyKeepAliveStay:
+      return duration(row, server.keep_alive_stay);
     case DirectiveId::ProxyParkMax:
       return value_of(row, server.park_max, [](unsigned number) { return std::to_string(number); });
     case DirectiveId::ProxyWebsocketIdleTimeout:

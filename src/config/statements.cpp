@@ -282,7 +282,7 @@ Problem say_timeout(Setting<base::Duration>& timeout, const Statement& said, std
   return std::nullopt;
 }
 
-Problem say_park_after(Setting<base::Duration>& setting, const Statement& said, std::string_view text) {
+Problem say_thread_wait(Setting<base::Duration>& setting, const Statement& said, std::string_view text) {
   constexpr std::int64_t kLongest = 50'000;
   const auto value = parse_duration(text);
   if (!value || *value < 0 || *value > kLongest) return problem(said, text, "not a duration from 0 to 50ms");

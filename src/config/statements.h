@@ -58,7 +58,8 @@ Problem say_match_section(const Statement& said, Words words);
 // One word each; the adapter gives the setting of the scope around it.
 Problem say_timeout(Setting<base::Duration>& timeout, const Statement& said, std::string_view text);
 Problem say_show_status(Setting<ShowStatus>& show_status, const Statement& said, std::string_view text);
-Problem say_park_after(Setting<base::Duration>& setting, const Statement& said, std::string_view text);
+// ProxyParkAfter and ProxyKeepAliveStay: how long a thread is spent on waiting.
+Problem say_thread_wait(Setting<base::Duration>& setting, const Statement& said, std::string_view text);
 Problem say_park_max(Setting<unsigned>& setting, const Statement& said, std::string_view text);
 Problem say_bad_header(Setting<BadHeader>& bad_header, const Statement& said, std::string_view text);
 

@@ -160,7 +160,9 @@ std::optional<HashKey> parse_hash_key(std::string_view text) {
 std::optional<StickyNames> parse_sticky_names(std::string_view text) noexcept {
   const std::size_t bar = text.find('|');
   const StickyNames names{text.substr(0, bar), bar == std::string_view::npos ? text : text.substr(bar + 1)};
-  const auto is_name = [](std::string_view name) { return !name.empty() && name.find_first_of("=;,&? \t\"") == std::string_view::npos; };
+  const auto is_name = [](std::string_view name) {
+    return !name.empty() && base::is_field_value(name) && name.find_first_of("=;,&? \t\"") == std::string_view::npos;
+  };
   return is_name(names.cookie) && is_name(names.parameter) ? std::optional(names) : std::nullopt;
 }
 

@@ -37,6 +37,8 @@ std::unique_ptr<VhostConfig> merge(const VhostConfig& parent, const VhostConfig&
   result->rule_inherit = merged(parent.rule_inherit, child.rule_inherit);
   result->park_after = merged(parent.park_after, child.park_after);
   result->park_max = merged(parent.park_max, child.park_max);
+  result->keep_alive_guard = merged(parent.keep_alive_guard, child.keep_alive_guard);
+  result->keep_alive_stay = merged(parent.keep_alive_stay, child.keep_alive_stay);
   result->inherited = parent.layers();
   result->merged_own = &child.own_lists();
   return result;

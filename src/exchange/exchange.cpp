@@ -98,7 +98,17 @@ Wait Exchange::wait_mode() {
   if (!may_wait_ || sending_) return Wait::No;
   if (!armed_) arm(limit_);
   waited_ = std::min(deadline_, total_deadline_) - services_.clock.now() > lease_.stream()->patience();
-  return waited_ ? Wait::Patience : Wait::No;
+  return waited_ && (!can_park_ || member().inline_waits.worth_it()) ? Wait::Patience : Wait::No;
+}
+
+IoResult Exchange::read_upstream(std::span<char> into) {
+  const Wait wait = wait_mode();
+  const IoResult result = lease_.stream()->read(into, wait);
+  if (wait == Wait::Patience && can_park_) {
+    if (result.status == IoStatus::WouldBlock) member().inline_waits.was_in_vain();
+    else member().inline_waits.came_in_time();
+  }
+  return result;
 }
 
 void Exchange::about_to_wait() {

@@ -77,7 +77,7 @@ struct Step {
   base::Instant deadline{};
   int upstream_descriptor = -1;
   bool tunnel = false;  // bytes of another protocol are relayed
-  bool waited = false;  // the thread has already waited one stream patience for it
+  bool waited = false;  // the thread has already waited one stream patience for it, or it is not worth it
   upstream::ConnectionPool* pool = nullptr;  // for kPoolSlot
 };
 
@@ -91,6 +91,8 @@ class Exchange {
   void client_gone();
   // See Services::may_wait; a driver may change its mind between two steps.
   void set_may_wait(bool may_wait) noexcept { may_wait_ = may_wait; }
+  // The driver has something better than a wait that is probably in vain.
+  void set_can_park(bool can_park) noexcept { can_park_ = can_park; }
   // Gives memory back that only a running exchange needs.
   void about_to_wait();
 
@@ -155,6 +157,7 @@ class Exchange {
 
   void arm(base::Duration limit);
   upstream::Wait wait_mode();
+  upstream::IoResult read_upstream(std::span<char> into);
   upstream::MemberUpstream& member() const { return *destination_.members[member_index_]; }
   base::Duration timeout() const;
   base::Instant total_deadline_of_all() const;
@@ -164,6 +167,7 @@ class Exchange {
   Downstream& downstream_;
   const Services services_;
   bool may_wait_;
+  bool can_park_ = false;
 
   State state_ = State::Prefetch;
   base::Error failure_{};
@@ -225,7 +229,7 @@ class Exchange {
   bool up_ended_ = false;    // the client sends no more
   bool down_ended_ = false;  // the backend sends no more
   bool unflushed_ = false;  // something was passed to the client that it may not have seen yet
-  bool waited_ = false;          // the last read waited in the kernel
+  bool waited_ = false;          // the last read waited in the kernel, as far as it was worth it
   bool client_is_slow_ = false;  // the last wait was for the client to take what it has
 };
 

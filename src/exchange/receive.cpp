@@ -36,7 +36,7 @@ Exchange::Flow Exchange::receive_head(unsigned& needs) {
     end_ -= begin_;
     begin_ = 0;
   }
-  const IoResult result = lease_.stream()->read({buffer_.get() + end_, capacity_ - end_}, wait_mode());
+  const IoResult result = read_upstream({buffer_.get() + end_, capacity_ - end_});
   if (result.status == IoStatus::WouldBlock) {
     needs |= kUpstreamReadable;
     return Flow::Waiting;
@@ -117,7 +117,7 @@ Exchange::Flow Exchange::receive_body(unsigned& needs) {
   if (const auto left = codec_->body_left()) want = static_cast<std::size_t>(std::min<std::uint64_t>(want, *left));
   const std::span<char> into = downstream_.lend_buffer(want);
   // Look without waiting first: what the client has not seen yet must be flushed before a wait.
-  const IoResult result = lease_.stream()->read(into, unflushed_ || head_held_ ? Wait::No : wait_mode());
+  const IoResult result = unflushed_ || head_held_ ? lease_.stream()->read(into, Wait::No) : read_upstream(into);
   if (result.status == IoStatus::WouldBlock) {
     needs |= kUpstreamReadable;
     if (head_held_ && services_.clock.now() < held_until_) return Flow::Waiting;

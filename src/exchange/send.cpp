@@ -17,8 +17,8 @@ Exchange::Flow Exchange::run(unsigned& needs) {
   Flow flow = Flow::Waiting;
   if (sending_) flow = send(needs);
   if (state_ != State::Running) return Flow::Progress;
-  if (receive(needs) == Flow::Progress) flow = Flow::Progress;
-  return flow;
+  if (receive(needs) == Flow::Progress) return Flow::Progress;
+  return waited_ ? Flow::Waiting : flow;  // the request is out, and nothing came for as long as a read may take
 }
 
 // One piece of the request a time: between two pieces the caller looks for an early answer.

@@ -8,6 +8,7 @@
 
 #include "httpd/config_hooks.h"
 #include "httpd/guard.h"
+#include "httpd/keep_alive.h"
 #include "httpd/parker.h"
 #include "httpd/session_keys.h"
 #include "httpd/shared_state.h"
@@ -27,8 +28,8 @@ ChildState::ChildState(const config::ResolvedConfig& config, const net::SharedSe
   members_.reserve(config.members.size());
   // A burst of parked requests must not leave its connections behind for good.
   int threads = 0;
-  const bool known = ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads) == APR_SUCCESS && threads > 0;
-  const std::size_t max_idle = std::max<std::size_t>(kLeastIdle, known ? static_cast<std::size_t>(threads) : 0);
+  if (ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads) == APR_SUCCESS && threads > 0) threads_ = static_cast<unsigned>(threads);
+  const std::size_t max_idle = std::max<std::size_t>(kLeastIdle, threads_);
   for (const config::MemberSpec* member : config.members) {
     members_.push_back(std::make_unique<upstream::MemberUpstream>(*member, resolver_, max_idle));
     member_pointers_.push_back(members_.back().get());
@@ -73,27 +74,33 @@ bool ChildState::open_parking_lot(unsigned capacity, base::Duration park_after) 
 // The lot itself stays: connections that are cleaned up later still ask for it.
 void ChildState::close_parking_lot() noexcept {
   if (lot_) lot_->stop();
+  if (idle_) idle_->stop();
+}
+
+bool ChildState::guard_idle_connections() {
+  idle_ = std::make_unique<net::IdleConnections>(clock_, server_stops);
+  if (idle_->start()) return true;
+  idle_.reset();
+  return false;
 }
 
 namespace {
+
+// As long as clients on one machine or network take for their next request; far below what a user would notice.
+constexpr base::Duration kKeepAliveStay = std::chrono::milliseconds(5);
 
 // Descriptors that the rest of the server needs: logs, listeners, kept connections, files being sent.
 constexpr rlim_t kOtherDescriptors = 256;
 // Client, backend, and the spot's own.
 constexpr rlim_t kDescriptorsOfOne = 3;
+constexpr rlim_t kMostDescriptors = 1'000'000;
 
-// How many requests this child can park: what was asked for, or what the descriptors allow. The soft
-// limit, which distributions set low, is raised to the hard one.
-unsigned parking_room(std::optional<unsigned> asked) noexcept {
+// The soft limit, which distributions set low.
+void raise_descriptor_limit() noexcept {
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return asked.value_or(1000);
-  if (limit.rlim_cur < limit.rlim_max) {
-    rlimit raised = limit;
-    raised.rlim_cur = std::min<rlim_t>(limit.rlim_max, 1'000'000);
-    if (::setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
-  }
-  const rlim_t room = limit.rlim_cur > kOtherDescriptors ? (limit.rlim_cur - kOtherDescriptors) / kDescriptorsOfOne : 0;
-  return static_cast<unsigned>(std::min<rlim_t>(room, asked.value_or(100'000)));
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+  limit.rlim_cur = std::max(limit.rlim_cur, std::min(limit.rlim_max, kMostDescriptors));
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 // Before the pools of the child's connections go.
@@ -104,6 +111,14 @@ apr_status_t child_ends(void*) noexcept {
 
 }  // namespace
 
+unsigned parking_room(std::optional<unsigned> asked) noexcept {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return asked.value_or(1000);
+  const rlim_t descriptors = std::min(limit.rlim_max, kMostDescriptors);
+  const rlim_t room = descriptors > kOtherDescriptors ? (descriptors - kOtherDescriptors) / kDescriptorsOfOne : 0;
+  return static_cast<unsigned>(std::min<rlim_t>(room, asked.value_or(100'000)));
+}
+
 void make_child_state(apr_pool_t* pchild, server_rec* main_server) noexcept {
   (void)guard("child_init", 0, [&] {
     const auto segment = shared_segment();
@@ -113,9 +128,12 @@ void make_child_state(apr_pool_t* pchild, server_rec* main_server) noexcept {
     }
     g_child = new ChildState(resolved_config(main_server), *segment, static_cast<std::uint32_t>(::getpid()));
     const config::VhostConfig& main = vhost_config(main_server);
+    raise_descriptor_limit();
     if (const unsigned room = parking_room(main.park_max.value); room != 0 && mpm_can_park()) {
       const bool opened = g_child->open_parking_lot(room, main.park_after.value_or(std::chrono::milliseconds(1)));
       if (!opened) ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main_server, "CXP0061: waiting requests cannot be parked in this child");
+      g_child->set_stay(main.keep_alive_stay.value_or(kKeepAliveStay));
+      if (opened && mpm_can_wait_for_clients() && main.keep_alive_guard.value_or(true)) (void)g_child->guard_idle_connections();
       apr_pool_pre_cleanup_register(pchild, nullptr, child_ends);
     }
     return 0;

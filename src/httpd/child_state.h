@@ -8,6 +8,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "balancer/balancer.h"
@@ -15,6 +16,7 @@
 #include "config/resolved_vhost.h"
 #include "exchange/exchange.h"
 #include "httpd/httpd_api.h"
+#include "net/idle_connections.h"
 #include "net/parking_lot.h"
 #include "net/shared_segment.h"
 #include "net/socket_stream.h"
@@ -46,6 +48,13 @@ class ChildState {
   // How long a wait is spent on the thread before the request is parked.
   base::Duration park_after() const noexcept { return park_after_; }
 
+  // keep_alive.h. Null where nobody is guarded.
+  net::IdleConnections* idle_connections() const noexcept { return idle_.get(); }
+  bool guard_idle_connections();
+  base::Duration stay() const noexcept { return stay_; }
+  void set_stay(base::Duration stay) noexcept { stay_ = stay; }
+  unsigned threads() const noexcept { return threads_; }
+
  private:
   struct Group {
     std::unique_ptr<balancer::Balancer> balancer;
@@ -61,7 +70,13 @@ class ChildState {
   std::vector<Group> groups_;
   std::unique_ptr<net::ParkingLot> lot_;
   base::Duration park_after_{};
+  std::unique_ptr<net::IdleConnections> idle_;
+  base::Duration stay_{};
+  unsigned threads_ = 1;
 };
+
+// How many requests a child can park: what was asked for, or what the hard limit of descriptors allows.
+unsigned parking_room(std::optional<unsigned> asked) noexcept;
 
 void make_child_state(apr_pool_t* pchild, server_rec* main_server) noexcept;
 

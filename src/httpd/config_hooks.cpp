@@ -14,6 +14,7 @@
 #include "httpd/mapping.h"
 #include "httpd/pool_object.h"
 #include "httpd/session_keys.h"
+#include "httpd/worker_factor.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
@@ -131,7 +132,7 @@ void* merge_dir_config(apr_pool_t* pool, void* base, void* overrides) noexcept {
   return &merged->config;
 }
 
-int pre_config(apr_pool_t*, apr_pool_t*, apr_pool_t*) noexcept {
+int pre_config(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*) noexcept {
   // httpd refuses an unknown directive by itself; all that is added here is the hint.
   return guard("pre_config", kOk, [&] {
     std::vector<std::string_view> known;
@@ -140,6 +141,7 @@ int pre_config(apr_pool_t*, apr_pool_t*, apr_pool_t*) noexcept {
       known.emplace_back(row.own_name);
     }
     log_misspelt(ap_conftree, known);
+    raise_worker_factor(pconf);
     return kOk;
   });
 }
@@ -167,6 +169,7 @@ int log_warnings(apr_pool_t*, apr_pool_t*, apr_pool_t*, server_rec* main_server)
   return guard("post_config", HTTP_INTERNAL_SERVER_ERROR, [&] {
     if (is_first_pass()) return kOk;
     for (const auto& finding : vhost_config(main_server).findings) log_finding(finding, main_server, false);
+    log_worker_factor(main_server);
     return kOk;
   });
 }

@@ -170,6 +170,10 @@ Problem read_flag(const Line& line, bool on) {
     case DirectiveId::ProxyPark:
       line.location.park.set(on, line.said.where);
       return std::nullopt;
+    case DirectiveId::ProxyKeepAliveGuard:
+      if (auto wrong = global_only(line)) return wrong;
+      line.server().keep_alive_guard.set(on, line.said.where);
+      return std::nullopt;
     case DirectiveId::ProxyWebsocketFallback:
       return std::nullopt;
     case DirectiveId::ProxyRequests:
@@ -210,8 +214,11 @@ Problem read_word(const Line& line, std::string_view word) {
     case DirectiveId::ProxyWebsocketIdleTimeout:
       return say_timeout(line.location.tunnel_timeout, line.said, word);
     case DirectiveId::ProxyParkAfter:
+    case DirectiveId::ProxyKeepAliveStay: {
       if (const char* wrong = ap_check_cmd_context(line.cmd, GLOBAL_ONLY)) return wrong;
-      return say_park_after(line.server().park_after, line.said, word);
+      auto& setting = line.row.id == DirectiveId::ProxyParkAfter ? line.server().park_after : line.server().keep_alive_stay;
+      return say_thread_wait(setting, line.said, word);
+    }
     case DirectiveId::ProxyParkMax:
       if (const char* wrong = ap_check_cmd_context(line.cmd, GLOBAL_ONLY)) return wrong;
       return say_park_max(line.server().park_max, line.said, word);

@@ -8,6 +8,7 @@
 
 #include "httpd/child_state.h"
 #include "httpd/guard.h"
+#include "httpd/keep_alive.h"
 #include "httpd/served_request.h"
 #include "httpd/httpd_api.h"
 
@@ -27,6 +28,7 @@ struct Seat {
   apr_os_sock_t client = -1;  // while swapped
   unsigned clogging = 0;      // what it was before the old way of waiting changed it
   unsigned why = 0;           // Wake bits of the last wait
+  KeepAlive keep_alive{};
 };
 
 bool g_waitio = false;  // the MPM has CONN_STATE_ASYNC_WAITIO
@@ -57,6 +59,7 @@ void leave_spot(Seat& seat) noexcept {
 // The connection ends while it is swapped (the MPM could not poll it): its socket must close the client's descriptor.
 apr_status_t seat_ends(void* data) noexcept {
   Seat& seat = *static_cast<Seat*>(data);
+  guard_ends(seat.keep_alive);
   swap_back(seat);
   leave_spot(seat);
   return APR_SUCCESS;
@@ -143,19 +146,31 @@ bool go_on(Seat& seat, bool client_gone) {
   return false;
 }
 
+// The rest of the hooks: reads a request and serves it. True: it is parked.
+bool serve_next(Seat& seat, int& result) {
+  ++seat.depth;
+  result = ap_run_process_connection(seat.connection);
+  --seat.depth;
+  return seat.served != nullptr && seat.connection->cs->state == CONN_STATE_SUSPENDED;
+}
+
 int wrap_process_connection(conn_rec* c) {
   if (c->master != nullptr || c->cs == nullptr || lot() == nullptr) return kDeclined;
   Seat& seat = make_seat(c);
+  if (seat.depth > 0) return kDeclined;
+  const ThreadAtWork at_work;
+  int result = kOk;
+  bool parked = false;
   if (seat.waiting) {
     take_from_mpm(seat);
-    if (go_on(seat, false)) hand_to_mpm(seat);
-    return kOk;
+    parked = go_on(seat, false);
+  } else {
+    client_spoke(seat.keep_alive);
+    parked = serve_next(seat, result);
   }
-  if (seat.depth > 0) return kDeclined;
-  ++seat.depth;
-  const int result = ap_run_process_connection(c);
-  --seat.depth;
-  if (seat.served != nullptr && c->cs->state == CONN_STATE_SUSPENDED) hand_to_mpm(seat);
+  while (!parked && next_request_is_here(c, seat.keep_alive)) parked = serve_next(seat, result);
+  if (parked) hand_to_mpm(seat);
+  else guard_idle(c, seat.keep_alive);
   return result;
 }
 
@@ -166,6 +181,7 @@ int process_connection(conn_rec* c) noexcept {
 void suspend_connection(conn_rec* c, request_rec*) noexcept {
   (void)guard("suspend_connection", 0, [&] {
     Seat* const seat = c->master == nullptr ? seat_of(c) : nullptr;
+    if (seat != nullptr && seat->keep_alive.guarded) guard_begins(c, seat->keep_alive);
     if (seat == nullptr || !seat->waiting || seat->swapped) return 0;
     ParkingLot* const place = lot();
     apr_socket_t* socket = ap_get_conn_socket(c);
@@ -182,6 +198,7 @@ void suspend_connection(conn_rec* c, request_rec*) noexcept {
 void resume_connection(conn_rec* c, request_rec*) noexcept {
   (void)guard("resume_connection", 0, [&] {
     Seat* const seat = c->master == nullptr ? seat_of(c) : nullptr;
+    if (seat != nullptr && seat->keep_alive.guarded) guard_ends(seat->keep_alive);
     if (seat == nullptr || !seat->swapped) return 0;
     if (ParkingLot* const place = lot(); place != nullptr) seat->why = place->leave(seat->spot);
     swap_back(*seat);
@@ -221,10 +238,13 @@ bool mpm_can_park() noexcept {
   return true;
 }
 
+bool mpm_can_wait_for_clients() noexcept { return g_waitio; }
+
 bool may_park(request_rec* r) noexcept {
   const conn_rec* c = r->connection;
   if (c->master != nullptr || c->cs == nullptr || r->main != nullptr || r->prev != nullptr || lot() == nullptr) return false;
-  const Seat* seat = seat_of(c);
+  Seat* const seat = seat_of(c);
+  if (seat != nullptr) note_proxied(seat->keep_alive, r);
   return seat != nullptr && seat->depth == 1 && c->clogging_input_filters == 0;
 }
 

@@ -39,6 +39,7 @@ int ServedRequest::begin(const exchange::Destination& destination) {
 ServedRequest::Outcome ServedRequest::drive(bool can_park) {
   can_park = can_park && settings_.park;
   client_->never_block(can_park);
+  exchange_->set_can_park(can_park);
   const Duration inline_wait = child_.park_after();
   for (;;) {
     step_ = exchange_->step();

@@ -1,14 +1,13 @@
 #include "net/parking_lot.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <system_error>
 #include <utility>
+
+#include "net/quiet_thread.h"
 
 namespace cxxproxy::net {
 namespace {
@@ -45,18 +44,7 @@ bool ParkingLot::start() {
     stop();
     return false;
   }
-  // The server's signals are its own threads' business.
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  bool started = true;
-  try {
-    thread_ = std::thread([this] { run(); });
-  } catch (const std::system_error&) {
-    started = false;
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  const bool started = start_quiet_thread(thread_, [this] { run(); });
   if (!started) stop();
   return started;
 }

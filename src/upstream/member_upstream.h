@@ -7,6 +7,7 @@
 #include "config/spec.h"
 #include "upstream/address_book.h"
 #include "upstream/connection_pool.h"
+#include "upstream/inline_waits.h"
 
 namespace cxxproxy::upstream {
 
@@ -19,6 +20,7 @@ struct MemberUpstream {
   const config::MemberSpec& spec;
   AddressBook addresses;
   ConnectionPool pool;
+  InlineWaits inline_waits;
 };
 
 }  // namespace cxxproxy::upstream

@@ -32,6 +32,7 @@ struct Script {
   bool closed_by_peer = false;      // looks_idle() answers no
   std::string received{};           // what the proxy wrote
   bool destroyed = false;
+  unsigned patient_reads = 0;       // reads that were allowed to wait
 };
 
 class ScriptedStream final : public upstream::ByteStream {
@@ -39,7 +40,8 @@ class ScriptedStream final : public upstream::ByteStream {
   explicit ScriptedStream(std::shared_ptr<Script> script) : script_(std::move(script)) {}
   ~ScriptedStream() override { script_->destroyed = true; }
 
-  upstream::IoResult read(std::span<char> into, upstream::Wait) noexcept override {
+  upstream::IoResult read(std::span<char> into, upstream::Wait wait) noexcept override {
+    if (wait == upstream::Wait::Patience) ++script_->patient_reads;
     if (script_->reads.empty()) return {upstream::IoStatus::WouldBlock, 0, 0};
     Action& action = script_->reads.front();
     if (action.kind != Action::Kind::Bytes) return consume(script_->reads);

@@ -6,6 +6,7 @@ arguments; braces that httpd itself uses (`%{...}e`) are left alone.
 """
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -92,7 +93,7 @@ class Httpd:
 
     def __init__(self, conf, *, family=None, mpm="event", processes=1, threads=16, modules=(),
                  compat=False, proxy="default", tls=None, ports=1, log_level="info", before="",
-                 **words):
+                 descriptors=None, **words):
         self.family = family or settings.DEFAULT_FAMILY
         assert self.family in settings.FAMILIES or proxy != "default"
         self.root = Path(tempfile.mkdtemp(prefix="cxxproxy-it-"))
@@ -109,6 +110,7 @@ class Httpd:
         self.process = None
         self._expected, self._allowed, self._allowed_before = [], [], []
         self._killed = set()
+        self._told_to_end = False
         self._read = 0
         words = dict(words, P="Cxx" if self.family == "cxx" else "", port=self.port,
                      tls_port=self.tls_port, root=self.root, docroot=self.root / "htdocs",
@@ -121,7 +123,7 @@ class Httpd:
         if tls:
             self._modules += ["socache_shmcb", "ssl"]
         self._proxy_lines = self._proxy(proxy, compat)
-        self._log_level, self._before = log_level, before
+        self._log_level, self._before, self._descriptors = log_level, before, descriptors
         self.configure(conf)
         LIVE.append(self)
 
@@ -186,7 +188,7 @@ class Httpd:
         with open(self.root / "stderr.txt", "ab") as stderr:
             self.process = subprocess.Popen(
                 self._command("-DFOREGROUND"), env=environment(self.root / "asan"), stdin=subprocess.DEVNULL,
-                stdout=stderr, stderr=stderr, start_new_session=True)
+                stdout=stderr, stderr=stderr, start_new_session=True, preexec_fn=self._limit)
         try:
             until(lambda: self.process.poll() is not None or self._generations() > 0,
                   "httpd resumes normal operations")
@@ -197,6 +199,11 @@ class Httpd:
             self._kill_group()
             raise AssertionError(f"{error}\n{self.story()}") from None
         return self
+
+    def _limit(self):
+        """In the new process: no more descriptors than the test wants."""
+        if self._descriptors:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self._descriptors, self._descriptors))
 
     def _generations(self):
         return self.error_log().count("resuming normal operations")
@@ -248,6 +255,11 @@ class Httpd:
             pass
         self.process.wait(10)
 
+    def end(self, number):
+        """Tells the server to end by itself, now (SIGTERM) or when everybody has been served (SIGWINCH)."""
+        self._told_to_end = True
+        os.kill(self.process.pid, number)
+
     def stop(self):
         """Ends the server, checks that nothing of it is left, and reads its log to the end."""
         if self in LIVE:
@@ -255,7 +267,9 @@ class Httpd:
         trouble = []
         try:
             if self.process is not None:
-                if self.process.poll() is not None:
+                if self._told_to_end:
+                    trouble += self._wait_for_end()
+                elif self.process.poll() is not None:
                     trouble.append(f"httpd had ended by itself: {self.process.returncode}")
                 else:
                     trouble += self._terminate()
@@ -271,6 +285,9 @@ class Httpd:
     def _terminate(self):
         self.quiesce()
         self.process.terminate()
+        return self._wait_for_end()
+
+    def _wait_for_end(self):
         try:
             self.process.wait(settings.PATIENCE)
         except subprocess.TimeoutExpired:

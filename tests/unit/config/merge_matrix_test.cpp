@@ -48,7 +48,10 @@ MatrixRow row_of(DirectiveId id) {
     case DirectiveId::ProxyWebsocketIdleTimeout:
       return {Merging::InnerWins, {"11", "22", "33", "44"}};
     case DirectiveId::ProxyParkAfter:
+    case DirectiveId::ProxyKeepAliveStay:
       return {Merging::MainOnly, {"5ms", "", "", ""}};
+    case DirectiveId::ProxyKeepAliveGuard:
+      return {Merging::MainOnly, {"Off", "", "", ""}};
     case DirectiveId::ProxyParkMax:
       return {Merging::MainOnly, {"7", "", "", ""}};
     case DirectiveId::ProxyWebsocketFallback:
@@ -143,7 +146,12 @@ Problem say_in(Scopes& all, const DirectiveRow& row, Level level, std::string_vi
     case DirectiveId::ProxyWebsocketIdleTimeout:
       return say_timeout(scope.tunnel_timeout, said, text);
     case DirectiveId::ProxyParkAfter:
-      return say_park_after(server.park_after, said, text);
+      return say_thread_wait(server.park_after, said, text);
+    case DirectiveId::ProxyKeepAliveStay:
+      return say_thread_wait(server.keep_alive_stay, said, text);
+    case DirectiveId::ProxyKeepAliveGuard:
+      server.keep_alive_guard.set(flag_of(text), where);
+      return std::nullopt;
     case DirectiveId::ProxyParkMax:
       return say_park_max(server.park_max, said, text);
     case DirectiveId::ProxyTimeout:

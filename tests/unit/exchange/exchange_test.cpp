@@ -40,6 +40,8 @@ struct World {
   std::array<balancer::MemberSlot, 4> slots{};
   std::unique_ptr<balancer::Balancer> picker;
   std::unique_ptr<exchange::Exchange> exchange;
+  bool may_wait = false;
+  bool can_park = false;
 
   explicit World(unsigned count = 1, bool balanced = false) {
     group.name = "c";
@@ -61,7 +63,8 @@ struct World {
     if (!exchange) {
       exchange = std::make_unique<exchange::Exchange>(
           exchange::Destination{picker.get(), pointers}, client,
-          exchange::Services{.clock = clock, .connector = connector, .default_timeout = 60s, .may_wait = false});
+          exchange::Services{.clock = clock, .connector = connector, .default_timeout = 60s, .may_wait = may_wait});
+      exchange->set_can_park(can_park);
     }
     return exchange->step();
   }
@@ -99,6 +102,44 @@ TEST_CASE("a plain GET, and the connection is kept", "[exchange]") {
   CHECK(world.members[0]->pool.idle() == 1);
   CHECK(world.client.passes == 1);  // head, body and end go to httpd at once
   CHECK(world.client.reports.empty());
+}
+
+TEST_CASE("one read waits, and then the driver is asked", "[exchange]") {
+  World world;
+  world.may_wait = true;
+  const auto script = world.connector.add({});
+  const exchange::Step step = world.step();
+  CHECK(step.waited);
+  CHECK(script->patient_reads == 1);
+}
+
+TEST_CASE("reads of a slow member do not wait where the request can be parked", "[exchange]") {
+  World world;
+  world.may_wait = world.can_park = true;
+  const auto script = world.connector.add({});
+  for (unsigned i = 0; i < 20; ++i) {
+    const exchange::Step step = world.step();
+    CHECK(step.waited);  // so the driver parks at once
+  }
+  CHECK(script->patient_reads == upstream::InlineWaits::kVain);
+  script->reads = {bytes("HTTP/1.1 ")};
+  for (unsigned i = 0; i < upstream::InlineWaits::kProbe; ++i) (void)world.step();
+  const unsigned before = script->patient_reads;
+  CHECK(before > upstream::InlineWaits::kVain);  // one was tried all the same
+  world.can_park = false;
+  world.exchange->set_can_park(false);
+  (void)world.step();
+  CHECK(script->patient_reads == before + 1);
+}
+
+TEST_CASE("a member that answers in time is waited for again", "[exchange]") {
+  upstream::InlineWaits waits;
+  for (unsigned i = 0; i < upstream::InlineWaits::kVain; ++i) waits.was_in_vain();
+  unsigned probes = 0;
+  for (unsigned i = 0; i < 4 * upstream::InlineWaits::kProbe; ++i) probes += waits.worth_it() ? 1 : 0;
+  CHECK(probes == 4);
+  waits.came_in_time();
+  CHECK(waits.worth_it());
 }
 
 TEST_CASE("the answer may come in any pieces", "[exchange]") {
