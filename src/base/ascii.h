@@ -54,6 +54,14 @@ constexpr bool is_field_value(std::string_view text) noexcept {
   return true;
 }
 
+// Neither blanks nor control characters: what can stand in a cookie or a URL as it is.
+constexpr bool is_visible(std::string_view text) noexcept {
+  for (const char c : text) {
+    if (is_control(c) || c == ' ') return false;
+  }
+  return true;
+}
+
 constexpr bool iequals(std::string_view a, std::string_view b) noexcept {
   if (a.size() != b.size()) return false;
   for (std::size_t i = 0; i < a.size(); ++i) {

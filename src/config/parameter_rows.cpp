@@ -349,13 +349,14 @@ Value parse_value(const ParameterRow& row, std::string_view text) {
     case ValueKind::HashKey:
       return parse_hash_key(text) ? Value(std::int64_t{1}) : rejected("not a key", row);
     case ValueKind::Route:
+      if (!base::is_visible(text)) return rejected("not a route", row);
       return !text.empty() && text.size() <= kLongestRoute ? Value(std::int64_t{1}) : rejected("out of range", row);
     case ValueKind::Sticky:
       if (text.size() > kLongestRoute) return rejected("too long", row);
       return parse_sticky_names(text) ? Value(std::int64_t{1}) : rejected("not a name", row);
     case ValueKind::Separator:
       if (base::iequals(text, "off")) return std::int64_t{0};
-      return text.size() == 1 ? Value(std::int64_t{text.front()}) : rejected("not a separator", row);
+      return text.size() == 1 && base::is_visible(text) ? Value(std::int64_t{text.front()}) : rejected("not a separator", row);
     case ValueKind::CookieName:
       return base::is_token(text) && text.size() <= kLongestRoute ? Value(std::int64_t{1}) : rejected("not a name", row);
     case ValueKind::CookiePath:

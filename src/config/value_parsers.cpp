@@ -151,7 +151,7 @@ std::optional<HashKey> parse_hash_key(std::string_view text) {
   const std::string_view name = colon == std::string_view::npos ? std::string_view{} : text.substr(colon + 1);
   for (const Source& known : kSources) {
     if (!base::iequals(text.substr(0, colon), known.word)) continue;
-    if (known.named != (colon != std::string_view::npos) || known.named == name.empty()) return std::nullopt;
+    if (known.named != (colon != std::string_view::npos) || known.named == name.empty() || !base::is_visible(name)) return std::nullopt;
     return HashKey{known.source, std::string(name)};
   }
   return std::nullopt;
@@ -161,7 +161,7 @@ std::optional<StickyNames> parse_sticky_names(std::string_view text) noexcept {
   const std::size_t bar = text.find('|');
   const StickyNames names{text.substr(0, bar), bar == std::string_view::npos ? text : text.substr(bar + 1)};
   const auto is_name = [](std::string_view name) {
-    return !name.empty() && base::is_field_value(name) && name.find_first_of("=;,&? \t\"") == std::string_view::npos;
+    return !name.empty() && base::is_visible(name) && name.find_first_of("=;,&?\"") == std::string_view::npos;
   };
   return is_name(names.cookie) && is_name(names.parameter) ? std::optional(names) : std::nullopt;
 }

@@ -141,9 +141,12 @@ TEST_CASE("routes, names of sessions and their separator") {
       CHECK(parse_value(route, text).error() == "out of range (1 to 63 characters)");
     }
   }
+  for (const char* text : {"a b", "a\t", "a\x01"}) {
+    CHECK(parse_value(parameter_row(ParameterId::RouteName), text).error() == "not a route (1 to 63 characters)");
+  }
   const auto& sticky = parameter_row(ParameterId::StickySession);
   for (const char* text : {"JSESSIONID", "JSESSIONID|jsessionid", "a.b-c"}) CHECK(parse_value(sticky, text));
-  for (const char* text : {"", "|", "a|", "|a", "a=b", "a;b", "a b"}) {
+  for (const char* text : {"", "|", "a|", "|a", "a=b", "a;b", "a b", "a\x01"}) {
     INFO(text);
     REQUIRE_FALSE(parse_value(sticky, text));
     CHECK(parse_value(sticky, text).error() == "not a name (NAME or NAME|URLNAME, at most 63 characters)");
@@ -174,7 +177,7 @@ TEST_CASE("routes, names of sessions and their separator") {
   const auto& separator = parameter_row(ParameterId::StickySessionSep);
   CHECK(*parse_value(separator, "!") == '!');
   CHECK(*parse_value(separator, "oFF") == 0);
-  for (const char* text : {"", "..", "On"}) {
+  for (const char* text : {"", "..", "On", " ", "\t", "\x7f"}) {
     INFO(text);
     REQUIRE_FALSE(parse_value(separator, text));
     CHECK(parse_value(separator, text).error() == "not a separator (one character or Off)");
