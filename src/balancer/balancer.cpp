@@ -33,17 +33,24 @@ constexpr bool has(std::uint32_t status, StatusFlag flag) noexcept { return (sta
 
 constexpr std::int64_t micros(base::Instant instant) noexcept { return instant.time_since_epoch().count(); }
 
+// Where nothing is counted any row will do.
+std::vector<std::uint32_t> rows_of(const Shared& shared) {
+  if (shared.flights.rows() == 0) return std::vector<std::uint32_t>(shared.members.size());
+  return {shared.rows.begin(), shared.rows.end()};
+}
+
 }  // namespace
 
 Balancer::Balancer(const config::BalancerSpec& spec, const Shared& shared)
     : spec_(spec),
       members_(shared.members.begin(), shared.members.end()),
-      shared_{shared.slot, members_, shared.flights, shared.place, shared.balancer_row},
+      rows_(rows_of(shared)),
+      shared_{shared.slot, members_, shared.flights, shared.place, shared.balancer_row, rows_},
       slot_(shared.slot),
       policy_(make_policy(spec)),
       needs_total_(policy_->needs_total()),
       entries_(2 * members_.size()) {
-  assert(members_.size() == spec_.members.size());
+  assert(members_.size() == spec_.members.size() && rows_.size() == members_.size());
   for (const config::MemberSpec& member : spec_.members) weights_.push_back(std::max(member.loadfactor, 1u));
   for (std::size_t i = 0; i < members_.size(); ++i) by_set_.push_back(static_cast<std::uint16_t>(i));
   const auto set_of = [this](std::uint16_t i) { return spec_.members[i].lbset; };
@@ -120,14 +127,14 @@ double Balancer::warmth(std::size_t index, base::Instant now) const noexcept {
 
 std::optional<std::size_t> Balancer::chosen(std::size_t index) noexcept {
   members_[index]->chosen.fetch_add(1, kRelaxed);
-  shared_.flights.begin(spec_.members[index].member_id, shared_.place);
+  shared_.flights.begin(rows_[index], shared_.place);
   if (needs_total_) shared_.flights.begin(shared_.balancer_row, shared_.place);
   return index;
 }
 
 void Balancer::ended(std::size_t index) noexcept {
   if (index >= members_.size()) return;
-  shared_.flights.end(spec_.members[index].member_id, shared_.place);
+  shared_.flights.end(rows_[index], shared_.place);
   if (needs_total_) shared_.flights.end(shared_.balancer_row, shared_.place);
 }
 
@@ -468,7 +475,7 @@ void Balancer::add_bytes(std::size_t index, std::uint64_t to_member, std::uint64
 }
 
 std::uint32_t Balancer::in_flight(std::size_t index) const noexcept {
-  return index < members_.size() ? shared_.flights.in_all(spec_.members[index].member_id) : 0;
+  return index < members_.size() ? shared_.flights.in_all(rows_[index]) : 0;
 }
 
 }  // namespace cxxproxy::balancer

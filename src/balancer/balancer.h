@@ -143,6 +143,7 @@ class Balancer {
 
   const config::BalancerSpec& spec_;
   std::vector<MemberSlot*> members_;
+  const std::vector<std::uint32_t> rows_;
   const Shared shared_;
   BalancerSlot& slot_;
   std::vector<std::uint32_t> weights_;

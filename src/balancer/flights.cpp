@@ -35,4 +35,9 @@ std::uint32_t Flights::release(std::uint32_t process) noexcept {
   return taken_back;
 }
 
+void Flights::forget(std::uint32_t row) noexcept {
+  const std::uint32_t used = row < rows_ ? places_used() : 0;
+  for (std::uint32_t place = 0; place < used; ++place) count(row, place).store(0, std::memory_order_relaxed);
+}
+
 }  // namespace cxxproxy::balancer

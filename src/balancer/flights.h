@@ -7,9 +7,9 @@
 // SHAPES  Flights is a view and owns nothing; a view without a table counts nothing and answers 0. A row
 //         is `places` counts of 4 bytes, padded to a cache line: with up to 16 processes a member costs
 //         64 bytes, and a sum reads one line. A page that no request touched costs nothing.
-//         A place is taken by a compare-and-swap of its owner, the child's process id. More children than
-//         places (the module makes twice as many as the MPM allows processes) share the last one, which
-//         is never repaired.
+//         A place is taken by a compare-and-swap of its owner, the child's process id, and free again when the child has
+//         ended. More children than places (the module makes several times as many as the MPM allows processes) share
+//         the last one, which is never repaired.
 // ERRORS  None.
 #pragma once
 
@@ -38,6 +38,9 @@ class Flights {
   // In the parent, after it has waited for a child: the counts of the child are taken back and its place
   // is free. Returns how many attempts it had left. One caller at a time.
   std::uint32_t release(std::uint32_t process) noexcept;
+
+  // In the parent, when no child uses the row: it counts for somebody else from now on.
+  void forget(std::uint32_t row) noexcept;
 
   void begin(std::uint32_t row, std::uint32_t place) const noexcept {
     if (row < rows_ && place < places_) count(row, place).fetch_add(1, std::memory_order_relaxed);

@@ -40,6 +40,7 @@ struct Shared {
   Flights flights;
   std::uint32_t place = 0;  // of this child
   std::uint32_t balancer_row = 0;
+  std::span<const std::uint32_t> rows{};  // of the members, in flights
 };
 
 class View {
@@ -53,9 +54,9 @@ class View {
 
   // Of members, by their place in file order.
   std::uint32_t weight(std::size_t member) const noexcept { return spec_.members[member].loadfactor; }
-  std::uint32_t in_flight(std::size_t member) const noexcept { return shared_.flights.in_all(spec_.members[member].member_id); }
+  std::uint32_t in_flight(std::size_t member) const noexcept { return shared_.flights.in_all(shared_.rows[member]); }
   std::uint32_t in_flight_here(std::size_t member) const noexcept {
-    return shared_.flights.in_child(spec_.members[member].member_id, shared_.place);
+    return shared_.flights.in_child(shared_.rows[member], shared_.place);
   }
   // All connections that `max` allows are in use in this child.
   bool is_full(std::size_t member) const noexcept {

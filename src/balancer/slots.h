@@ -1,4 +1,4 @@
-// Layout of the shared segment: what all processes of one server generation know of a balancer and
+// Layout of the shared segment: what all processes of the server know of a balancer and
 // of a member.
 //
 // WHAT    SegmentHead, BalancerSlot and MemberSlot lie in a memory that several processes write at
@@ -7,7 +7,7 @@
 //         Requests in flight are counted beside them, in a row for each member (flights.h).
 // SHAPES  Standard layout, no pointer, no bool, lock-free atomics only, every slot on cache lines of
 //         its own; all bytes zero = a free slot. Instants are CLOCK_MONOTONIC microseconds. A slot is
-//         never copied as bytes: carry_member and carry_balancer read it atomic by atomic.
+//         never copied as bytes: state_of reads it atomic by atomic.
 //         A change of any layout here needs a new kLayoutVersion.
 // ERRORS  None. A segment with another head is refused by net/shared_segment.h.
 #pragma once
@@ -25,7 +25,7 @@ namespace cxxproxy::balancer {
 
 inline constexpr std::size_t kCacheLine = 64;
 inline constexpr std::uint64_t kSegmentMagic = 0x43585850524f5859;  // "CXXPROXY"
-inline constexpr std::uint32_t kLayoutVersion = 2;
+inline constexpr std::uint32_t kLayoutVersion = 3;
 
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
@@ -52,10 +52,9 @@ struct alignas(kCacheLine) SegmentHead {
   std::uint32_t member_slot_size;
   std::uint32_t balancer_count;
   std::uint32_t member_count;
-  std::uint64_t generation;
   std::uint64_t total_size;
   std::uint32_t places;  // children that can be told apart (flights.h)
-  std::uint32_t reserved;
+  std::uint32_t reserved[3];
 };
 
 // Whether a member took part when somebody last looked.
@@ -71,7 +70,7 @@ struct alignas(kCacheLine) MemberSlot {
   std::atomic<std::int64_t> back_at;        // when it last came back, 0 = it was never away
   std::atomic<std::uint32_t> presence;      // Presence
   std::atomic<std::uint32_t> ejections;     // in a row; decides how long the next one lasts
-  std::uint64_t reserved_state[1];
+  std::uint64_t generation;                 // the last one whose configuration has it; the parent's
 
   // Written by every request.
   alignas(kCacheLine) std::atomic<std::uint64_t> chosen;
@@ -96,7 +95,8 @@ struct alignas(kCacheLine) BalancerSlot {
   std::atomic<std::uint32_t> forced;  // 1 = every member is failed and tried nevertheless
   std::atomic<std::uint32_t> panic;   // 1 = so few are left that ejections do not count
   std::atomic<std::int64_t> aged_at;  // microseconds: when `traffic` of the members was last aged
-  std::uint64_t reserved_state[3];
+  std::uint64_t generation;           // as in MemberSlot
+  std::uint64_t reserved_state[2];
 
   alignas(kCacheLine) std::atomic<std::uint64_t> ticket;  // one per request: its turn in the order
   std::atomic<std::uint64_t> retry_ticket;                // one per further attempt of a request
@@ -111,15 +111,51 @@ static_assert(sizeof(SegmentHead) == kCacheLine);
 static_assert(sizeof(MemberSlot) == 3 * kCacheLine);
 static_assert(sizeof(BalancerSlot) == 2 * kCacheLine);
 
-// In the parent, before a child exists: makes a zeroed slot the slot of this member or balancer.
-// A member whose file status has E starts failed at `now`.
+// The state of a slot as plain values: what a reload keeps, and what a file can keep.
+struct MemberState {
+  std::uint32_t status = 0;
+  std::uint32_t file_status = 0;
+  std::int64_t failed_at = 0;
+  std::int64_t ejected_until = 0;
+  std::int64_t back_at = 0;
+  std::uint32_t presence = 0;
+  std::uint32_t ejections = 0;
+  std::uint64_t chosen = 0;
+  std::uint64_t failures = 0;
+  std::uint64_t errors = 0;
+  std::uint64_t bytes_to_member = 0;
+  std::uint64_t bytes_from_member = 0;
+  std::uint64_t latency = 0;
+  std::uint64_t traffic = 0;
+  std::uint64_t outcomes = 0;
+  std::uint64_t failures_in_a_row = 0;
+};
+
+struct BalancerState {
+  std::uint32_t forced = 0;
+  std::uint32_t panic = 0;
+  std::int64_t aged_at = 0;
+  std::uint64_t ticket = 0;
+  std::uint64_t retry_ticket = 0;
+  std::int64_t retry_account = 0;
+};
+
+static_assert(std::has_unique_object_representations_v<MemberState> && std::has_unique_object_representations_v<BalancerState>);
+
+MemberState state_of(const MemberSlot& slot) noexcept;
+BalancerState state_of(const BalancerSlot& slot) noexcept;
+
+// In the parent: makes any slot the slot of this member or balancer, with a state that knows nothing. A
+// member whose file status has E starts failed at `now`. Whoever still uses the slot sees it as it changes.
 void start_member(MemberSlot& slot, const config::MemberSpec& spec, base::Instant now) noexcept;
 void start_balancer(BalancerSlot& slot, const config::BalancerSpec& spec) noexcept;
 
-// Takes the run-time state of the former generation into a slot that was just started. Counters and
-// the failed state are kept; the status letters are kept unless the file changed them, and an E that
-// came or went in the file decides about the failed state.
-void carry_member(const MemberSlot& former, MemberSlot& fresh) noexcept;
-void carry_balancer(const BalancerSlot& former, BalancerSlot& fresh) noexcept;
+// Puts what was known into a slot that was just started. Counters and the failed state are kept; the status
+// letters are kept unless the file changed them, and an E that came or went in the file decides about the failed state.
+void carry_member(const MemberState& former, MemberSlot& fresh) noexcept;
+void carry_balancer(const BalancerState& former, BalancerSlot& fresh) noexcept;
+
+// The same for a slot that goes on: all that happens to it is what the file changed.
+void apply_file(MemberSlot& slot, const config::MemberSpec& spec, base::Instant now) noexcept;
 
 }  // namespace cxxproxy::balancer

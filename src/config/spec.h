@@ -65,6 +65,7 @@ struct MemberSpec {
   std::uint32_t member_id = 0;
   std::uint32_t loadfactor = 100;  // times 100, 100..10000
   std::uint32_t status = 0;        // StatusFlag bits from the file
+  bool persist = false;            // its state survives a restart
   unsigned max = 0;                // connections per child, 0 = no limit (the threads are one)
   bool tcp_keepalive = false;
   bool reuse = true;               // keep connections to the backend
@@ -147,6 +148,7 @@ struct BalancerSpec {
   std::string name;  // as in balancer://name, lower case
   std::string key;   // server + name
   std::uint32_t balancer_id = 0;
+  bool persist = false;  // as in MemberSpec
   Method method = Method::ByRequests;
   std::vector<MemberSpec> members;  // in file order; at most kMaxMembers
   HashKey hash_key;

@@ -24,7 +24,8 @@ constexpr std::size_t kLeastIdle = 64;
 
 }  // namespace
 
-ChildState::ChildState(const config::ResolvedConfig& config, const net::SharedSegment& segment, std::uint32_t process) {
+ChildState::ChildState(const config::ResolvedConfig& config, const net::SharedSegment& segment,
+                       const balancer::SlotPlaces& places, std::uint32_t process) {
   members_.reserve(config.members.size());
   // A burst of parked requests must not leave its connections behind for good.
   int threads = 0;
@@ -40,11 +41,14 @@ ChildState::ChildState(const config::ResolvedConfig& config, const net::SharedSe
   for (const auto& spec : config.balancers) {
     Group group;
     std::vector<balancer::MemberSlot*> slots;
+    std::vector<std::uint32_t> rows;
     for (const config::MemberSpec& member : spec->members) {
-      slots.push_back(segment.members().at(member.member_id));
+      rows.push_back(places.members.at(member.member_id));
+      slots.push_back(&segment.members()[rows.back()]);
       group.members.push_back(member_pointers_.at(member.member_id));
     }
-    const balancer::Shared shared{*segment.balancers().at(spec->balancer_id), slots, flights, place, segment.balancer_row(spec->balancer_id)};
+    const std::uint32_t slot = places.balancers.at(spec->balancer_id);
+    const balancer::Shared shared{segment.balancers()[slot], slots, flights, place, segment.balancer_row(slot), rows};
     group.balancer = std::make_unique<balancer::Balancer>(*spec, shared);
     group.tokens = httpd::session_tokens(*spec);
     groups_.push_back(std::move(group));
@@ -126,7 +130,7 @@ void make_child_state(apr_pool_t* pchild, server_rec* main_server) noexcept {
       ap_log_error(APLOG_MARK, APLOG_CRIT, 0, main_server, "CXP0012: the shared memory of this server generation is missing");
       return 0;
     }
-    g_child = new ChildState(resolved_config(main_server), *segment, static_cast<std::uint32_t>(::getpid()));
+    g_child = new ChildState(resolved_config(main_server), *segment, slot_places(), static_cast<std::uint32_t>(::getpid()));
     const config::VhostConfig& main = vhost_config(main_server);
     raise_descriptor_limit();
     if (const unsigned room = parking_room(main.park_max.value); room != 0 && mpm_can_park()) {

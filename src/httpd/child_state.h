@@ -26,7 +26,8 @@ namespace cxxproxy::httpd {
 
 class ChildState {
  public:
-  ChildState(const config::ResolvedConfig& config, const net::SharedSegment& segment, std::uint32_t process);
+  ChildState(const config::ResolvedConfig& config, const net::SharedSegment& segment, const balancer::SlotPlaces& places,
+             std::uint32_t process);
 
   // A balancer's members, or the one member; valid as long as the child.
   exchange::Destination destination(const config::Target& target) const;

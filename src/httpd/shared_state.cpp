@@ -1,17 +1,25 @@
 #include "httpd/shared_state.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/clock.h"
 #include "httpd/config_hooks.h"
 #include "httpd/guard.h"
+#include "httpd/pool_object.h"
 #include "httpd/session_keys.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
 namespace {
 
-constexpr const char* kRetainedKey = "mod_cxxproxy shared segment";
+// Another layout of Retained needs another key: the module may be another one after a reload.
+constexpr const char* kRetainedKey = "mod_cxxproxy shared segment 2";
+
+struct Child {
+  pid_t process;
+  std::uint64_t generation;
+};
 
 // Plain values only: they outlive the module's code between two generations.
 struct Retained {
@@ -19,78 +27,143 @@ struct Retained {
   void* address;
   apr_size_t size;
   std::uint64_t generation;
+  Child* children;  // malloc: it grows
+  std::size_t living;
+  std::size_t room;
 };
+
+const balancer::SlotPlaces* g_places = nullptr;  // owned by pconf
 
 Retained* retained() noexcept { return static_cast<Retained*>(ap_retained_data_get(kRetainedKey)); }
 
-// A child that is told to stop may serve on beside the one that takes its slot: twice the limit.
-std::uint32_t places_for_children() {
-  int children = 0;
-  if (ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &children) != APR_SUCCESS || children < 1) children = 1;
-  return 2 * static_cast<std::uint32_t>(children) + 1;
+// Children that may live at a time: those that serve out their last requests after a reload have no part in the limit
+// with every MPM, and reloads may follow each other faster than they end.
+std::uint32_t places_for_children() noexcept {
+  int limit = 0;
+  if (ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &limit) != APR_SUCCESS || limit < 1) limit = 1;
+  const auto children = static_cast<std::uint32_t>(limit);
+  return std::min(8 * children, 2 * children + 512) + 1;
 }
 
-int make(server_rec* main_server) {
+// Room for what later configurations add, and for members that were taken out while children still use them.
+net::SegmentSize size_for(const config::ResolvedConfig& resolved) noexcept {
+  const auto balancers = static_cast<std::uint32_t>(resolved.balancers.size());
+  const auto members = static_cast<std::uint32_t>(resolved.members.size());
+  return {2 * balancers + 32, 2 * members + 128, places_for_children()};
+}
+
+std::uint64_t oldest_living(const Retained& kept) noexcept {
+  std::uint64_t oldest = kept.generation;
+  for (std::size_t i = 0; i < kept.living; ++i) oldest = std::min(oldest, kept.children[i].generation);
+  return oldest;
+}
+
+// The segment goes on when everybody finds a slot in it.
+bool use_present(const Retained& kept, const config::ResolvedConfig& resolved, const balancer::Turnover& turnover, balancer::SlotPlaces& places) {
+  const auto present = net::SharedSegment::attach(kept.address, kept.size);
+  if (!present || present->flights().places() < places_for_children()) return false;
+  balancer::Slots slots = present->slots();
+  auto placed = balancer::place_slots(slots, resolved, turnover, base::SteadyClock{}.now());
+  if (!placed) return false;
+  places = std::move(*placed);
+  return true;
+}
+
+// A new segment, with what the present one knows.
+base::Result<net::SharedSegment> make_larger(Retained& kept, apr_pool_t* process_pool, const config::ResolvedConfig& resolved,
+                                             const balancer::Turnover& turnover, balancer::SlotPlaces& places) {
+  apr_pool_t* pool = nullptr;
+  apr_pool_create(&pool, process_pool);
+  apr_pool_tag(pool, "mod_cxxproxy shared segment");
+  auto fresh = net::SharedSegment::create(pool, size_for(resolved));
+  if (!fresh) {
+    apr_pool_destroy(pool);
+    return fresh;
+  }
+  balancer::Slots slots = fresh->slots();
+  places = balancer::place_slots(slots, resolved, turnover, base::SteadyClock{}.now()).value();
+  if (kept.pool != nullptr) {
+    if (const auto former = net::SharedSegment::attach(kept.address, kept.size)) {
+      balancer::recall(balancer::remember(former->slots(), turnover.generation - 1), slots, resolved, places, turnover.children_left());
+    }
+    apr_pool_destroy(kept.pool);  // unmaps it here; children of the former generation keep theirs
+  }
+  kept.pool = pool;
+  kept.address = fresh->address();
+  kept.size = fresh->size();
+  return fresh;
+}
+
+int make(apr_pool_t* pconf, server_rec* main_server) {
   Retained* kept = retained();
   if (kept == nullptr) kept = static_cast<Retained*>(ap_retained_data_create(kRetainedKey, sizeof(Retained)));
   const config::ResolvedConfig& resolved = resolved_config(main_server);
   const auto needs_key = [](const auto& balancer) { return balancer->sticky_cookie.is_on() && balancer->sticky_cookie.key_file.empty(); };
   const bool needs_server_key = std::any_of(resolved.balancers.begin(), resolved.balancers.end(), needs_key);
   if (needs_server_key && !make_server_key(main_server)) return HTTP_INTERNAL_SERVER_ERROR;
-
-  apr_pool_t* pool = nullptr;
-  apr_pool_create(&pool, main_server->process->pool);
-  apr_pool_tag(pool, "mod_cxxproxy shared segment");
-  const net::SegmentSize size{static_cast<std::uint32_t>(resolved.balancers.size()), static_cast<std::uint32_t>(resolved.members.size()),
-                              places_for_children()};
-  auto fresh = net::SharedSegment::create(pool, size, kept->generation + 1);
-  if (!fresh) {
-    ap_log_error(APLOG_MARK, APLOG_CRIT, fresh.error().os_error, main_server,
-                 "CXP0010: cannot make the shared memory for %u balancers and %u members",
-                 static_cast<unsigned>(resolved.balancers.size()), static_cast<unsigned>(resolved.members.size()));
-    apr_pool_destroy(pool);
-    return HTTP_INTERNAL_SERVER_ERROR;
-  }
-  const base::Instant now = base::SteadyClock{}.now();
-  for (const auto* member : resolved.members) balancer::start_member(*fresh->members().at(member->member_id), *member, now);
-  for (const auto& group : resolved.balancers) balancer::start_balancer(*fresh->balancers().at(group->balancer_id), *group);
-
-  if (kept->pool != nullptr) {
-    if (const auto former = net::SharedSegment::attach(kept->address, kept->size)) {
-      const auto carried = net::carry_over(*former, *fresh);
-      ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, main_server, "CXP0011: kept the state of %u balancers and %u members over the reload",
-                   static_cast<unsigned>(carried.balancers), static_cast<unsigned>(carried.members));
+  ++kept->generation;
+  const balancer::Turnover turnover{kept->generation, oldest_living(*kept)};
+  auto places = std::make_unique<balancer::SlotPlaces>();
+  if (!use_present(*kept, resolved, turnover, *places)) {
+    if (const auto fresh = make_larger(*kept, main_server->process->pool, resolved, turnover, *places); !fresh) {
+      ap_log_error(APLOG_MARK, APLOG_CRIT, fresh.error().os_error, main_server,
+                   "CXP0010: cannot make the shared memory for %u balancers and %u members",
+                   static_cast<unsigned>(resolved.balancers.size()), static_cast<unsigned>(resolved.members.size()));
+      return HTTP_INTERNAL_SERVER_ERROR;
     }
-    apr_pool_destroy(kept->pool);  // unmaps it here; children of the former generation keep theirs
   }
-  *kept = {pool, fresh->address(), fresh->size(), fresh->generation()};
+  if (kept->generation > 1) {
+    ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, main_server, "CXP0011: kept the state of %u balancers and %u members over the reload",
+                 static_cast<unsigned>(places->balancers_kept), static_cast<unsigned>(places->members_kept));
+  }
+  g_places = own_in_pool(pconf, std::move(places));
   return kOk;
+}
+
+void note_start(Retained& kept, pid_t process) noexcept {
+  if (kept.living == kept.room) {
+    const std::size_t room = std::max<std::size_t>(64, 2 * kept.room);
+    void* const larger = std::realloc(kept.children, room * sizeof(Child));
+    if (larger == nullptr) std::abort();  // as httpd does without memory
+    kept.children = static_cast<Child*>(larger);
+    kept.room = room;
+  }
+  kept.children[kept.living++] = {process, kept.generation};
+}
+
+void note_end(Retained& kept, pid_t process) noexcept {
+  for (std::size_t i = 0; i < kept.living; ++i) {
+    if (kept.children[i].process != process) continue;
+    kept.children[i] = kept.children[--kept.living];
+    return;
+  }
 }
 
 }  // namespace
 
-int make_shared_state(apr_pool_t*, apr_pool_t*, apr_pool_t*, server_rec* main_server) noexcept {
+int make_shared_state(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*, server_rec* main_server) noexcept {
   return guard("post_config", HTTP_INTERNAL_SERVER_ERROR, [&] {
     const int state = ap_state_query(AP_SQ_MAIN_STATE);
     const bool only_a_look = state == AP_SQ_MS_CREATE_PRE_CONFIG || ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST ||
                              ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_DUMP;
-    return only_a_look ? kOk : make(main_server);
+    return only_a_look ? kOk : make(pconf, main_server);
   });
 }
 
-void child_has_ended(server_rec* server, pid_t process, ap_generation_t, int, mpm_child_status status) noexcept {
-  if (status != MPM_CHILD_EXITED || process <= 0) return;
-  (void)guard("child_status", 0, [&] {
-    const auto segment = shared_segment();
-    if (!segment) return 0;
-    balancer::Flights flights = segment->flights();
-    const std::uint32_t left = flights.release(static_cast<std::uint32_t>(process));
-    if (left != 0) {
-      ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, server, "CXP0013: process %ld ended with %lu requests in flight, they are no longer counted",
-                   static_cast<long>(process), static_cast<unsigned long>(left));
-    }
-    return 0;
-  });
+void note_child(server_rec* server, pid_t process, ap_generation_t, int, mpm_child_status status) noexcept {
+  Retained* const kept = retained();
+  if (kept == nullptr || process <= 0) return;
+  if (status == MPM_CHILD_STARTED) note_start(*kept, process);
+  if (status != MPM_CHILD_EXITED) return;
+  note_end(*kept, process);
+  const auto segment = shared_segment();
+  if (!segment) return;
+  balancer::Flights flights = segment->flights();
+  const std::uint32_t left = flights.release(static_cast<std::uint32_t>(process));
+  if (left != 0) {
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, server, "CXP0013: process %ld ended with %lu requests in flight, they are no longer counted",
+                 static_cast<long>(process), static_cast<unsigned long>(left));
+  }
 }
 
 std::optional<net::SharedSegment> shared_segment() noexcept {
@@ -98,5 +171,7 @@ std::optional<net::SharedSegment> shared_segment() noexcept {
   if (kept == nullptr || kept->pool == nullptr) return std::nullopt;
   return net::SharedSegment::attach(kept->address, kept->size);
 }
+
+const balancer::SlotPlaces& slot_places() noexcept { return *g_places; }
 
 }  // namespace cxxproxy::httpd

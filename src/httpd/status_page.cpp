@@ -17,7 +17,7 @@ namespace {
 using config::StatusFlag;
 
 // The words that mod_proxy uses: "Init Ok", "Init Err", "Init Dis" ...
-std::string state_of(const balancer::MemberSlot& slot) {
+std::string state_text(const balancer::MemberSlot& slot) {
   const std::uint32_t status = slot.status.load(std::memory_order_relaxed);
   const auto has = [status](StatusFlag flag) { return (status & config::bit(flag)) != 0; };
   std::string text = "Init";
@@ -48,20 +48,20 @@ unsigned latency_of(const balancer::MemberSlot& slot) noexcept {
 void write_lines(request_rec* r, const config::BalancerSpec& group, const net::SharedSegment& segment, unsigned number) {
   ap_rprintf(r, "ProxyBalancer[%u]Name: balancer://%s\n", number, group.name.c_str());
   for (std::size_t i = 0; i < group.members.size(); ++i) {
-    const auto* slot = segment.members().at(group.members[i].member_id);
-    if (slot == nullptr) continue;
+    const std::uint32_t row = slot_places().members.at(group.members[i].member_id);
+    const auto& slot = segment.members()[row];
     const auto place = static_cast<unsigned>(i);
     ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Name: %s\n", number, place, group.members[i].name.c_str());
-    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Status: %s\n", number, place, state_of(*slot).c_str());
-    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Elected: %lu\n", number, place, count_of(slot->chosen));
-    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Busy: %u\n", number, place, segment.flights().in_all(group.members[i].member_id));
-    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Sent: %luK\n", number, place, count_of(slot->bytes_to_member) / 1024);
-    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Rcvd: %luK\n", number, place, count_of(slot->bytes_from_member) / 1024);
-    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]SentBytes: %lu\n", number, place, count_of(slot->bytes_to_member));
-    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]RcvdBytes: %lu\n", number, place, count_of(slot->bytes_from_member));
-    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Failures: %lu\n", number, place, count_of(slot->failures));
-    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Errors: %lu\n", number, place, count_of(slot->errors));
-    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Latency: %u us\n", number, place, latency_of(*slot));
+    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Status: %s\n", number, place, state_text(slot).c_str());
+    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Elected: %lu\n", number, place, count_of(slot.chosen));
+    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Busy: %u\n", number, place, segment.flights().in_all(row));
+    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Sent: %luK\n", number, place, count_of(slot.bytes_to_member) / 1024);
+    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Rcvd: %luK\n", number, place, count_of(slot.bytes_from_member) / 1024);
+    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]SentBytes: %lu\n", number, place, count_of(slot.bytes_to_member));
+    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]RcvdBytes: %lu\n", number, place, count_of(slot.bytes_from_member));
+    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Failures: %lu\n", number, place, count_of(slot.failures));
+    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Errors: %lu\n", number, place, count_of(slot.errors));
+    ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Latency: %u us\n", number, place, latency_of(slot));
     const ChildState* const child = child_state();
     if (child == nullptr) continue;
     const upstream::ConnectionPool& pool = child->pool_of(group.members[i].member_id);  // of the child that answers
@@ -75,12 +75,12 @@ void write_table(request_rec* r, const config::BalancerSpec& group, const net::S
   ap_rputs("<table border=\"0\"><tr><th>Member</th><th>Status</th><th>Elected</th><th>Busy</th><th>Sent</th><th>Rcvd</th><th>Failures</th><th>Errors</th><th>Latency</th>", r);
   ap_rputs(full ? "<th>Factor</th><th>Set</th><th>Retry</th><th>Max</th></tr>\n" : "</tr>\n", r);
   for (const config::MemberSpec& member : group.members) {
-    const auto* slot = segment.members().at(member.member_id);
-    if (slot == nullptr) continue;
+    const std::uint32_t row = slot_places().members.at(member.member_id);
+    const auto& slot = segment.members()[row];
     ap_rprintf(r, "<tr><td>%s</td><td>%s</td><td>%lu</td><td>%u</td>", ap_escape_html(r->pool, member.name.c_str()),
-               state_of(*slot).c_str(), count_of(slot->chosen), segment.flights().in_all(member.member_id));
-    ap_rprintf(r, "<td>%luK</td><td>%luK</td><td>%lu</td><td>%lu</td><td>%u us</td>", count_of(slot->bytes_to_member) / 1024,
-               count_of(slot->bytes_from_member) / 1024, count_of(slot->failures), count_of(slot->errors), latency_of(*slot));
+               state_text(slot).c_str(), count_of(slot.chosen), segment.flights().in_all(row));
+    ap_rprintf(r, "<td>%luK</td><td>%luK</td><td>%lu</td><td>%lu</td><td>%u us</td>", count_of(slot.bytes_to_member) / 1024,
+               count_of(slot.bytes_from_member) / 1024, count_of(slot.failures), count_of(slot.errors), latency_of(slot));
     if (full) {
       ap_rprintf(r, "<td>%u.%02u</td><td>%u</td><td>%lu s</td><td>%u</td>", member.loadfactor / 100, member.loadfactor % 100, member.lbset,
                  static_cast<unsigned long>(member.retry.count() / 1'000'000), member.max);

@@ -3,9 +3,7 @@
 #include <apr_errno.h>
 #include <apr_shm.h>
 
-#include <algorithm>
 #include <new>
-#include <vector>
 
 namespace cxxproxy::net {
 
@@ -13,7 +11,6 @@ using balancer::BalancerSlot;
 using balancer::Flights;
 using balancer::MemberSlot;
 using balancer::SegmentHead;
-using balancer::SlotKey;
 
 namespace {
 
@@ -60,40 +57,9 @@ base::Error failure(apr_status_t status) noexcept {
   return error;
 }
 
-template <class Slot>
-struct Keyed {
-  SlotKey key;
-  const Slot* slot;
-
-  friend bool operator<(const Keyed& a, const Keyed& b) noexcept {
-    return a.key.hash != b.key.hash ? a.key.hash < b.key.hash : a.key.check < b.key.check;
-  }
-};
-
-template <class Slot>
-std::size_t carry_slots(const SlotTable<Slot>& former, const SlotTable<Slot>& fresh,
-                        void (*carry)(const Slot&, Slot&) noexcept) {
-  std::vector<Keyed<Slot>> known;
-  known.reserve(former.size());
-  for (const Slot& slot : former) {
-    if (slot.key != SlotKey{}) known.push_back({slot.key, &slot});
-  }
-  std::sort(known.begin(), known.end());
-  std::size_t carried = 0;
-  for (Slot& slot : fresh) {
-    if (slot.key == SlotKey{}) continue;
-    const Keyed<Slot> wanted{slot.key, nullptr};
-    const auto found = std::lower_bound(known.begin(), known.end(), wanted);
-    if (found == known.end() || found->key != slot.key) continue;
-    carry(*found->slot, slot);
-    ++carried;
-  }
-  return carried;
-}
-
 }  // namespace
 
-base::Result<SharedSegment> SharedSegment::create(apr_pool_t* pool, const SegmentSize& wanted, std::uint64_t generation) {
+base::Result<SharedSegment> SharedSegment::create(apr_pool_t* pool, const SegmentSize& wanted) {
   const Places at = places_for(wanted);
   apr_shm_t* memory = nullptr;
   const apr_status_t status = apr_shm_create(&memory, at.end + balancer::kCacheLine, nullptr, pool);
@@ -108,7 +74,6 @@ base::Result<SharedSegment> SharedSegment::create(apr_pool_t* pool, const Segmen
   head->balancer_count = wanted.balancers;
   head->member_count = wanted.members;
   head->places = wanted.places;
-  head->generation = generation;
   head->total_size = at.end;
   for (std::size_t i = 0; i < wanted.balancers; ++i) {
     new (begin + sizeof(SegmentHead) + i * sizeof(BalancerSlot)) BalancerSlot{};
@@ -133,25 +98,18 @@ std::optional<SharedSegment> SharedSegment::attach(void* address, std::size_t si
   return SharedSegment(head);
 }
 
-SlotTable<BalancerSlot> SharedSegment::balancers() const noexcept {
-  return SlotTable<BalancerSlot>({at_offset<BalancerSlot>(head_, sizeof(SegmentHead)), head_->balancer_count});
+std::span<BalancerSlot> SharedSegment::balancers() const noexcept {
+  return {at_offset<BalancerSlot>(head_, sizeof(SegmentHead)), head_->balancer_count};
 }
 
-SlotTable<MemberSlot> SharedSegment::members() const noexcept {
-  return SlotTable<MemberSlot>({at_offset<MemberSlot>(head_, places_for(size_of(*head_)).members), head_->member_count});
+std::span<MemberSlot> SharedSegment::members() const noexcept {
+  return {at_offset<MemberSlot>(head_, places_for(size_of(*head_)).members), head_->member_count};
 }
 
 Flights SharedSegment::flights() const noexcept {
   const Places at = places_for(size_of(*head_));
   auto* const used = at_offset<Flights::Owner>(head_, at.owners);
   return {used + 1, *used, head_->places, at_offset<Flights::Count>(head_, at.counts), head_->member_count + head_->balancer_count};
-}
-
-CarriedOver carry_over(const SharedSegment& former, const SharedSegment& fresh) {
-  CarriedOver carried;
-  carried.balancers = carry_slots(former.balancers(), fresh.balancers(), &balancer::carry_balancer);
-  carried.members = carry_slots(former.members(), fresh.members(), &balancer::carry_member);
-  return carried;
 }
 
 }  // namespace cxxproxy::net

@@ -1,4 +1,4 @@
-// The one shared memory of a server generation.
+// The one shared memory of the server.
 //
 // WHAT    A head, the balancer slots and the member slots of balancer/slots.h and the table of requests in
 //         flight of balancer/flights.h (a row for each member, then one for each balancer) in one anonymous shared
@@ -9,12 +9,11 @@
 //         process, APR chooses the system's way, and its cleanup lies in libapr, not in this module.
 // SHAPES  The module is unloaded and loaded again at every reload, so memory that is kept may hold no
 //         pointer into it, and the pool of a segment gets no cleanup from this module. The caller
-//         makes one subpool of the process pool (not of pconf, which is cleared first) per
-//         generation and keeps {pool, address, size} as plain data across reloads. At the next
-//         post_config: create the new segment in a new subpool, start its slots, attach() the old
-//         address, carry_over(), then destroy the old subpool: that unmaps it in the parent only,
-//         children of the old generation go on with their own mapping. What they change after
-//         carry_over stays with them.
+//         makes one subpool of the process pool (not of pconf, which is cleared first) for a segment and keeps
+//         {pool, address, size} as plain data across reloads; attach() finds the segment again. All children
+//         use the same one, of whichever configuration they are: slots are given out by
+//         balancer/slot_places.h. When it is too small, the state is taken into a larger one; destroying the pool of the
+//         former unmaps it in the parent only, and what its children change from then on stays with them.
 // ERRORS  create: ProxyErrc::Internal with the system's errno. attach: no value when the memory was
 //         written by another layout (an upgrade of the module): start with fresh state.
 #pragma once
@@ -25,29 +24,13 @@
 #include <span>
 
 #include "balancer/flights.h"
+#include "balancer/slot_places.h"
 #include "balancer/slots.h"
 #include "base/result.h"
 
 struct apr_pool_t;
 
 namespace cxxproxy::net {
-
-// A checked view of an array of slots.
-template <class T>
-class SlotTable {
- public:
-  SlotTable() noexcept = default;
-  explicit SlotTable(std::span<T> slots) noexcept : slots_(slots) {}
-
-  std::size_t size() const noexcept { return slots_.size(); }
-  // Null beyond the end.
-  T* at(std::size_t index) const noexcept { return index < slots_.size() ? &slots_[index] : nullptr; }
-  auto begin() const noexcept { return slots_.begin(); }
-  auto end() const noexcept { return slots_.end(); }
-
- private:
-  std::span<T> slots_;
-};
 
 struct SegmentSize {
   std::uint32_t balancers = 0;
@@ -58,15 +41,15 @@ struct SegmentSize {
 class SharedSegment {
  public:
   // Zeroed slots: all free.
-  static base::Result<SharedSegment> create(apr_pool_t* pool, const SegmentSize& size, std::uint64_t generation);
+  static base::Result<SharedSegment> create(apr_pool_t* pool, const SegmentSize& size);
   static std::optional<SharedSegment> attach(void* address, std::size_t size) noexcept;
 
-  SlotTable<balancer::BalancerSlot> balancers() const noexcept;
-  SlotTable<balancer::MemberSlot> members() const noexcept;
+  std::span<balancer::BalancerSlot> balancers() const noexcept;
+  std::span<balancer::MemberSlot> members() const noexcept;
+  // The row of a member is its slot's index, that of a balancer comes after all members'.
   balancer::Flights flights() const noexcept;
-  // The row of a balancer in flights(); a member's is its member_id.
-  std::uint32_t balancer_row(std::uint32_t balancer_id) const noexcept { return head_->member_count + balancer_id; }
-  std::uint64_t generation() const noexcept { return head_->generation; }
+  std::uint32_t balancer_row(std::uint32_t slot) const noexcept { return head_->member_count + slot; }
+  balancer::Slots slots() const noexcept { return {balancers(), members(), flights()}; }
   void* address() const noexcept { return head_; }
   std::size_t size() const noexcept { return static_cast<std::size_t>(head_->total_size); }
 
@@ -75,14 +58,5 @@ class SharedSegment {
 
   balancer::SegmentHead* head_;
 };
-
-struct CarriedOver {
-  std::size_t balancers = 0;
-  std::size_t members = 0;
-};
-
-// Takes the state of every slot of `former` whose key a started slot of `fresh` has. In the parent,
-// after the slots of `fresh` were started and before a child has it.
-CarriedOver carry_over(const SharedSegment& former, const SharedSegment& fresh);
 
 }  // namespace cxxproxy::net

@@ -23,7 +23,6 @@ inline config::BalancerSpec make_spec(const std::vector<std::uint32_t>& loadfact
     config::MemberSpec member;
     member.name = "http://127.0.0.1:" + std::to_string(8000 + i);
     member.key = spec.key + "|" + member.name;
-    member.member_id = static_cast<std::uint32_t>(i);
     member.loadfactor = loadfactors[i];
     spec.members.push_back(member);
   }
@@ -44,6 +43,7 @@ class SharedSlots {
     balancer_ = new (bytes) balancer::BalancerSlot{};
     for (std::size_t i = 0; i < members; ++i) {
       members_.push_back(new (bytes + sizeof(balancer::BalancerSlot) + i * sizeof(balancer::MemberSlot)) balancer::MemberSlot{});
+      rows_.push_back(static_cast<std::uint32_t>(i));
     }
     using Word = balancer::Flights::Count;
     auto* const words = new (bytes + sizeof(balancer::BalancerSlot) + members * sizeof(balancer::MemberSlot)) Word[16]{};
@@ -64,7 +64,7 @@ class SharedSlots {
   balancer::Flights& flights() { return flights_; }
   // As one child sees all of it.
   balancer::Shared shared(std::uint32_t process) {
-    return {*balancer_, members_, flights_, flights_.claim(process), static_cast<std::uint32_t>(members_.size())};
+    return {*balancer_, members_, flights_, flights_.claim(process), static_cast<std::uint32_t>(members_.size()), rows_};
   }
   std::uint64_t in_flight() const {
     std::uint64_t sum = 0;
@@ -88,6 +88,7 @@ class SharedSlots {
   balancer::BalancerSlot* balancer_ = nullptr;
   balancer::Flights flights_;
   std::vector<balancer::MemberSlot*> members_;
+  std::vector<std::uint32_t> rows_;
 };
 
 class CountingObserver final : public balancer::PickObserver {
