@@ -18,6 +18,7 @@ enum class DirectiveId : std::uint8_t {
   ProxyPassInherit,
   ProxyPassInterpolateEnv,
   BalancerInherit,
+  BalancerPersist,
   ProxyMatchSection,
   ProxyPassReverse,
   ProxyPassReverseCookieDomain,
@@ -124,6 +125,9 @@ inline constexpr auto kDirectiveRows = std::to_array<DirectiveRow>({
      "in any case"},
     {DirectiveId::BalancerInherit, CXXPROXY_NAMES("BalancerInherit"), Arguments::Flag, kInServer, "On|Off", "On",
      "see ProxyPassInherit"},
+    {DirectiveId::BalancerPersist, CXXPROXY_NAMES("BalancerPersist"), Arguments::Flag, kInServer, "On|Off", "Off",
+     "On keeps the state of this server's members over a restart and a stop as well, in the file cxxproxy-state of DefaultRuntimeDir; a reload "
+     "keeps it in any case"},
     {DirectiveId::ProxyIOBufferSize, CXXPROXY_NAMES("ProxyIOBufferSize"), Arguments::One, kInServer, "bytes", "65536",
      "how much of a body is moved at once, at most, where the backend has no iobuffersize of its own"},
     {DirectiveId::ProxyReceiveBufferSize, CXXPROXY_NAMES("ProxyReceiveBufferSize"), Arguments::One, kInServer, "bytes", "0",
@@ -172,7 +176,6 @@ inline constexpr auto kDirectiveRows = std::to_array<DirectiveRow>({
      "a URL of a client that apachectl -t -D DUMP_CXXPROXY_EXPLAIN explains: its rule, and what the backend would see"},
 
     CXXPROXY_NOT_YET("BalancerGrowth", kAnywhere, "room for balancers made at run time"),
-    CXXPROXY_NOT_YET("BalancerPersist", kAnywhere, "member state that survives a restart"),
     CXXPROXY_NOT_YET("ProxyRemote", kAnywhere, "a further proxy on the way to the backend"),
     CXXPROXY_NOT_YET("ProxyRemoteMatch", kAnywhere, "a further proxy on the way to the backend, by regular expression"),
     CXXPROXY_NOT_YET("NoProxy", kAnywhere, "hosts that are reached without the further proxy"),

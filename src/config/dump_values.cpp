@@ -101,6 +101,8 @@ std::optional<EffectiveValue> effective_value(const DirectiveRow& row, const Vho
       return flag(row, server.rule_inherit);
     case DirectiveId::BalancerInherit:
       return flag(row, server.balancer_inherit);
+    case DirectiveId::BalancerPersist:
+      return flag(row, server.persist);
     case DirectiveId::ProxyCheckNames:
       return flag(row, server.check_names);
     case DirectiveId::ProxyForwardedFields:

@@ -119,6 +119,9 @@ class Resolver {
  private:
   ResolvedConfig& whole() { return *result_.whole; }
 
+  // Of the lists that are this server's own; inherited ones are the outer server's.
+  static bool persists(const ServerView& server) noexcept { return server.config->persist.value_or(false); }
+
   void number(MemberSpec& member) {
     member.member_id = static_cast<std::uint32_t>(whole().members.size());
     whole().members.push_back(&member);
@@ -153,10 +156,11 @@ class Resolver {
     }
   }
 
-  const BalancerSpec* add_balancer(const DeclaredBalancer& said, const std::string& server_key) {
+  const BalancerSpec* add_balancer(const DeclaredBalancer& said, const ServerView& server) {
     auto balancer = std::make_unique<BalancerSpec>();
     balancer->name = said.name;
-    balancer->key = server_key + " balancer://" + said.name;
+    balancer->key = server.key + " balancer://" + said.name;
+    balancer->persist = persists(server);
     balancer->balancer_id = static_cast<std::uint32_t>(whole().balancers.size());
     read_balancer_parameters(said.parameters, *balancer);
     if (balancer->sticky.is_on() && balancer->sticky_cookie.is_on()) {
@@ -172,22 +176,26 @@ class Resolver {
     balancer->members.reserve(said.members.size());
     for (const DeclaredMember& member : said.members) warn_of_idle_parameters(member);
     for (const DeclaredMember& member : said.members) balancer->members.push_back(make_member(member, balancer->key, 0));
-    for (MemberSpec& member : balancer->members) number(member);
+    for (MemberSpec& member : balancer->members) {
+      member.persist = balancer->persist;
+      number(member);
+    }
     index_routes(*balancer);
     whole().balancers.push_back(std::move(balancer));
     return whole().balancers.back().get();
   }
 
   // A lone backend answers its own errors: taking it out of use would help nobody.
-  const MemberSpec* add_plain(const DeclaredMember& said, const std::string& server_key) {
+  const MemberSpec* add_plain(const DeclaredMember& said, const ServerView& server) {
     warn_of_idle_parameters(said);
-    whole().plain.push_back(std::make_unique<MemberSpec>(make_member(said, server_key, bit(StatusFlag::IgnoreErrors))));
+    whole().plain.push_back(std::make_unique<MemberSpec>(make_member(said, server.key, bit(StatusFlag::IgnoreErrors))));
+    whole().plain.back()->persist = persists(server);
     number(*whole().plain.back());
     return whole().plain.back().get();
   }
 
   // `outer` are the lists that this server inherits.
-  ResolvedLists& add_lists(const Declarations& own, std::span<const Declarations* const> outer, const std::string& server_key) {
+  ResolvedLists& add_lists(const Declarations& own, std::span<const Declarations* const> outer, const ServerView& server) {
     whole().lists.push_back(std::make_unique<ResolvedLists>());
     ResolvedLists& lists = *whole().lists.back();
     for (const auto& said : own.balancers) {
@@ -200,10 +208,10 @@ class Resolver {
         continue;
       }
       if (said->members.empty()) warn(said->where, "balancer://" + said->name + " has no members, requests for it are answered 503");
-      lists.balancers.push_back(add_balancer(*said, server_key));
+      lists.balancers.push_back(add_balancer(*said, server));
       lists.balancer_index.emplace(said->name, lists.balancers.back());
     }
-    for (const auto& said : own.plain) add_plain_to(lists, *said, server_key);
+    for (const auto& said : own.plain) add_plain_to(lists, *said, server);
     for (auto& [origin, members] : lists.origin_index) {
       std::stable_sort(members.begin(), members.end(),
                        [](const MemberSpec* a, const MemberSpec* b) { return a->url.path.size() > b->url.path.size(); });
@@ -216,8 +224,8 @@ class Resolver {
     return lists;
   }
 
-  void add_plain_to(ResolvedLists& lists, const DeclaredMember& said, const std::string& server_key) {
-    const MemberSpec* member = add_plain(said, server_key);
+  void add_plain_to(ResolvedLists& lists, const DeclaredMember& said, const ServerView& server) {
+    const MemberSpec* member = add_plain(said, server);
     lists.plain.push_back(member);
     lists.member_index.emplace(member_key(said), member);
     if (!said.template_url.empty()) return;  // its URL is no prefix of anything
@@ -242,7 +250,7 @@ class Resolver {
       const auto known = by_lists_.find(layers[i]);
       const bool is_new = known == by_lists_.end();
       const auto outer = std::span(layers).first(i);
-      ResolvedLists& lists = is_new ? add_lists(*layers[i], outer, server.key) : *known->second;
+      ResolvedLists& lists = is_new ? add_lists(*layers[i], outer, server) : *known->second;
       const bool visible = i + 1 == layers.size() || server.config->inherits_backends();
       if (visible) vhost->backends.insert(vhost->backends.begin(), &lists);
       if (is_new) add_routes(lists, *layers[i], *vhost);

@@ -34,6 +34,7 @@ std::unique_ptr<VhostConfig> merge(const VhostConfig& parent, const VhostConfig&
   result->source_address = merged(parent.source_address, child.source_address);
   result->max_forwards = merged(parent.max_forwards, child.max_forwards);
   result->balancer_inherit = merged(parent.balancer_inherit, child.balancer_inherit);
+  result->persist = merged(parent.persist, child.persist);
   result->rule_inherit = merged(parent.rule_inherit, child.rule_inherit);
   result->park_after = merged(parent.park_after, child.park_after);
   result->park_max = merged(parent.park_max, child.park_max);

@@ -120,6 +120,7 @@ struct VhostConfig {
   Setting<base::IpAddress> source_address;
   Setting<std::int64_t> max_forwards;  // below 0: requests get no Max-Forwards
   Setting<bool> balancer_inherit;
+  Setting<bool> persist;
   Setting<bool> rule_inherit;  // ProxyPassInherit
   Setting<base::Duration> park_after;  // these four are the main server's only
   Setting<unsigned> park_max;

@@ -146,6 +146,12 @@ Problem read_words(const Line& line, config::Words words) {
   }
 }
 
+Problem set_for_server(const Line& line, config::Setting<bool>& setting, bool on) {
+  if (const char* wrong = ap_check_cmd_context(line.cmd, NOT_IN_DIR_CONTEXT)) return wrong;
+  setting.set(on, line.said.where);
+  return std::nullopt;
+}
+
 Problem read_flag(const Line& line, bool on) {
   switch (line.row.id) {
     case DirectiveId::ProxyPreserveHost:
@@ -161,12 +167,11 @@ Problem read_flag(const Line& line, bool on) {
       line.location.interpolate.set(on, line.said.where);
       return std::nullopt;
     case DirectiveId::ProxyPassInherit:
-    case DirectiveId::BalancerInherit: {
-      if (const char* wrong = ap_check_cmd_context(line.cmd, NOT_IN_DIR_CONTEXT)) return wrong;
-      auto& setting = line.row.id == DirectiveId::BalancerInherit ? line.server().balancer_inherit : line.server().rule_inherit;
-      setting.set(on, line.said.where);
-      return std::nullopt;
-    }
+      return set_for_server(line, line.server().rule_inherit, on);
+    case DirectiveId::BalancerInherit:
+      return set_for_server(line, line.server().balancer_inherit, on);
+    case DirectiveId::BalancerPersist:
+      return set_for_server(line, line.server().persist, on);
     case DirectiveId::ProxyPark:
       line.location.park.set(on, line.said.where);
       return std::nullopt;

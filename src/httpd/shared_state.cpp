@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "httpd/config_hooks.h"
 #include "httpd/guard.h"
+#include "httpd/kept_state.h"
 #include "httpd/pool_object.h"
 #include "httpd/session_keys.h"
 #include "httpd/httpd_api.h"
@@ -112,8 +113,13 @@ int make(apr_pool_t* pconf, server_rec* main_server) {
       return HTTP_INTERNAL_SERVER_ERROR;
     }
   }
-  if (kept->generation > 1) {
-    ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, main_server, "CXP0011: kept the state of %u balancers and %u members over the reload",
+  if (persists(resolved)) {
+    balancer::Slots slots = shared_segment()->slots();
+    if (kept->generation == 1) recall_state(main_server, resolved, slots, *places);
+    keep_state_at_end(pconf, main_server, kept->generation);
+  }
+  if (places->members_kept + places->balancers_kept != 0) {
+    ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, main_server, "CXP0011: kept the state of %u balancers and %u members",
                  static_cast<unsigned>(places->balancers_kept), static_cast<unsigned>(places->members_kept));
   }
   g_places = own_in_pool(pconf, std::move(places));

@@ -185,6 +185,7 @@ MATRIX = {
     "ProxyPassInterpolateEnv": ("On", "Off", "On", "Off"),
     "ProxyPassInherit": ("Off", "On", None, None),
     "BalancerInherit": ("Off", "On", None, None),
+    "BalancerPersist": ("On", "Off", None, None),
     "ProxyIOBufferSize": ("1024", "2048", None, None),
     "ProxyReceiveBufferSize": ("1024", "2048", None, None),
     "ProxySourceAddress": ("127.0.0.1", "127.0.0.2", None, None),

@@ -185,12 +185,13 @@ class Httpd:
     # --- life ------------------------------------------------------------------------------------
 
     def start(self):
+        before = self._generations()
         with open(self.root / "stderr.txt", "ab") as stderr:
             self.process = subprocess.Popen(
                 self._command("-DFOREGROUND"), env=environment(self.root / "asan"), stdin=subprocess.DEVNULL,
                 stdout=stderr, stderr=stderr, start_new_session=True, preexec_fn=self._limit)
         try:
-            until(lambda: self.process.poll() is not None or self._generations() > 0,
+            until(lambda: self.process.poll() is not None or self._generations() > before,
                   "httpd resumes normal operations")
             assert self.process.poll() is None, "httpd did not start"
             for port in self.ports + ([self.tls_port] if self.tls_port else []):
@@ -278,6 +279,11 @@ class Httpd:
             if not settings.KEEP:
                 shutil.rmtree(self.root, ignore_errors=True)
         assert not trouble, "\n".join(trouble)
+
+    def end(self):
+        """apachectl stop; start() may follow."""
+        trouble = self._terminate()
+        assert not trouble, trouble
 
     def quiesce(self):
         wait_for_calm(self.ports + [self.tls_port or 0], self.children)

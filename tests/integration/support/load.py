@@ -11,7 +11,8 @@ IDLE = 2  # seconds; less than any KeepAliveTimeout that a test sets
 
 
 class Load:
-    """`clients` threads ask for `target` over kept-alive connections.
+    """`clients` threads ask for `target` over kept-alive connections, or with keep_alive=False each time over a
+    new one.
 
     A client that meets a closed connection before the first byte of an answer repeats a GET on a
     fresh one when the connection had been used before, as browsers do: httpd may close an idle
@@ -21,9 +22,10 @@ class Load:
     (status, truncated, body).
     """
 
-    def __init__(self, port, clients=8, target="/", method="GET", body=None, host="proxy.test"):
+    def __init__(self, port, clients=8, target="/", method="GET", body=None, host="proxy.test",
+                 keep_alive=True):
         self._port, self._method, self._clients = port, method, clients
-        self._request = request(method, target, [], body, host)
+        self._request = request(method, target, [] if keep_alive else [("Connection", "close")], body, host)
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._limit = None

@@ -78,6 +78,8 @@ MatrixRow row_of(DirectiveId id) {
     case DirectiveId::ProxyPassInherit:
     case DirectiveId::BalancerInherit:
       return {Merging::ServerOnly, {"Off", "On", "", ""}};
+    case DirectiveId::BalancerPersist:
+      return {Merging::ServerOnly, {"On", "Off", "", ""}};
     case DirectiveId::ProxyStatus:
       return {Merging::ServerOnly, {"On", "Full", "", ""}};
     case DirectiveId::ProxyCheckNames:
@@ -184,6 +186,9 @@ Problem say_in(Scopes& all, const DirectiveRow& row, Level level, std::string_vi
       return std::nullopt;
     case DirectiveId::BalancerInherit:
       server.balancer_inherit.set(flag_of(text), where);
+      return std::nullopt;
+    case DirectiveId::BalancerPersist:
+      server.persist.set(flag_of(text), where);
       return std::nullopt;
     case DirectiveId::ProxyStatus:
       return say_show_status(server.show_status, said, text);
