@@ -20,6 +20,7 @@ constexpr std::array<ErrcInfo, static_cast<std::size_t>(E::Count)> kTable{{
     {E::ClosedBeforeHead, 107, S::Upstream, 502, "the backend closed the connection without an answer"},
     {E::ResetBeforeHead, 108, S::Upstream, 502, "the backend reset the connection without an answer"},
     {E::HeadTimeout, 109, S::Upstream, 504, "no response head in time"},
+    {E::ContinueTimeout, 137, S::Upstream, 503, "no 100 Continue in time"},
     {E::HeadIncomplete, 110, S::Upstream, 502, "the backend closed the connection inside the response head"},
     {E::BadStatusLine, 111, S::Upstream, 502, "the status line is not HTTP/1"},
     {E::BadField, 112, S::Upstream, 502, "a response field is malformed"},

@@ -29,6 +29,7 @@ enum class ProxyErrc : std::uint8_t {
   ClosedBeforeHead,
   ResetBeforeHead,
   HeadTimeout,
+  ContinueTimeout,
   HeadIncomplete,
   BadStatusLine,
   BadField,
@@ -77,7 +78,7 @@ struct ErrcInfo {
 struct Error {
   ProxyErrc code = ProxyErrc::None;
   Phase phase = Phase::Route;
-  bool nothing_sent = true;  // no byte of the request has left for the backend
+  bool nothing_sent = true;  // no byte of the request has left for the backend, or only a head that asked first (ping)
   int os_error = 0;          // errno, 0 where the system said nothing
 
   explicit operator bool() const noexcept { return code != ProxyErrc::None; }

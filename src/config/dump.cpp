@@ -47,12 +47,20 @@ void dump_rules(std::string& out, const std::vector<const Declarations*>& layers
     const std::string text = std::to_string(++number) + ". " + rule_text(rule, in_location) + (inherited ? " (main server)" : "");
     dump_line(out, 2, text, source_text(true, rule.where));
   };
-  for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
-    const auto& rules = (*layer)->location_routes;
-    for (auto rule = rules.rbegin(); rule != rules.rend(); ++rule) add(**rule, true, *layer != layers.back());
-  }
-  for (const Declarations* layer : layers) {
-    for (const SaidRoute& rule : layer->routes) add(rule, false, layer != layers.back());
+  // Rules with mapping= see a request before all others.
+  for (const bool early : {true, false}) {
+    const auto belongs = [early](const SaidRoute& rule) { return (rule.options.mapping != Mapping::Decoded) == early; };
+    for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
+      const auto& rules = (*layer)->location_routes;
+      for (auto rule = rules.rbegin(); rule != rules.rend(); ++rule) {
+        if (belongs(**rule)) add(**rule, true, *layer != layers.back());
+      }
+    }
+    for (const Declarations* layer : layers) {
+      for (const SaidRoute& rule : layer->routes) {
+        if (belongs(rule)) add(rule, false, layer != layers.back());
+      }
+    }
   }
   if (number == 0) dump_line(out, 2, "none", {});
 }

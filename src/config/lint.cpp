@@ -13,17 +13,6 @@
 namespace cxxproxy::config {
 namespace {
 
-RouteTable table_of(const std::vector<const SaidRoute*>& rules) {
-  std::vector<Route> routes;
-  routes.reserve(rules.size());
-  for (const SaidRoute* said : rules) {
-    Route route;
-    route.path = said->path;
-    routes.push_back(std::move(route));
-  }
-  return RouteTable(std::move(routes));
-}
-
 void index_rule(ListView& view, const SaidRoute& rule) {
   const std::string path = without_last_slash(rule.path);
   view.paths.insert(path);
@@ -33,8 +22,11 @@ void index_rule(ListView& view, const SaidRoute& rule) {
 }
 
 void index_rules(ListView& view) {
-  for (const SaidRoute* rule : view.rules) index_rule(view, *rule);
-  for (const SaidRoute* rule : view.locations) index_rule(view, *rule);
+  for (const TriedRules* tried : {&view.rules, &view.locations}) {
+    for (const SaidRoute* rule : tried->rules()) {
+      if (is_plain_prefix(*rule)) index_rule(view, *rule);
+    }
+  }
   for (const auto& balancer : view.lists->balancers) {
     for (const DeclaredMember& member : balancer->members) view.member_places[place_of(member.url)].push_back(balancer.get());
   }
@@ -56,14 +48,23 @@ ListView view_of(const Declarations& lists, bool of_main) {
   ListView view;
   view.lists = &lists;
   view.of_main = of_main;
+  std::vector<const SaidRoute*> decoded;
+  std::vector<const SaidRoute*> encoded;
+  std::vector<const SaidRoute*> servlet;
   for (const SaidRoute& said : lists.routes) {
-    if (is_plain_prefix(said)) view.rules.push_back(&said);
+    const bool as_servlet = said.options.mapping == Mapping::Servlet && said.pattern == nullptr;
+    (said.options.mapping == Mapping::Decoded ? decoded : as_servlet ? servlet : encoded).push_back(&said);
   }
+  std::vector<const SaidRoute*> locations;
   for (auto said = lists.location_routes.rbegin(); said != lists.location_routes.rend(); ++said) {
-    if (is_plain_prefix(**said)) view.locations.push_back(said->get());
+    if ((*said)->options.mapping == Mapping::Decoded) locations.push_back(said->get());
   }
-  view.rule_table = table_of(view.rules);
-  view.location_table = table_of(view.locations);
+  view.knows_all_targets = decoded.size() == lists.routes.size() && locations.size() == lists.location_routes.size();
+  view.rules = TriedRules(std::move(decoded));
+  view.encoded = TriedRules(std::move(encoded));
+  view.servlet = TriedRules(std::move(servlet));
+  view.locations = TriedRules(std::move(locations));
+  view.knows_all_targets = view.knows_all_targets && view.rules.all_plain() && view.locations.all_plain();
   index_rules(view);
   index_reverses(view);
   return view;
@@ -177,9 +178,14 @@ std::string without_last_slash(std::string_view path) {
 std::string at(SourceLine where) { return "(line " + std::to_string(where.line) + " of " + where.file + ")"; }
 
 std::string line_text(const SaidRoute& rule, bool in_location) {
-  const std::string url = without_userinfo(rule.url);
-  if (in_location) return "ProxyPass " + url + " in <Location " + rule.path + ">";
-  return "ProxyPass " + rule.path + " " + url;
+  const bool is_expression = rule.pattern != nullptr;
+  std::string url = without_userinfo(rule.url);
+  if (rule.options.nocanon) url += " nocanon";
+  if (rule.options.noquery) url += " noquery";
+  if (rule.options.interpolate) url += " interpolate";
+  if (rule.options.mapping != Mapping::Decoded) url += rule.options.mapping == Mapping::Encoded ? " mapping=encoded" : " mapping=servlet";
+  if (in_location) return "ProxyPass " + url + (is_expression ? " in <LocationMatch " : " in <Location ") + rule.path + ">";
+  return (is_expression ? "ProxyPassMatch " : "ProxyPass ") + rule.path + " " + url;
 }
 
 bool has_path(std::string_view url) noexcept {

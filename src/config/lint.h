@@ -29,6 +29,8 @@ struct ServerFacts {
   bool tls_to_backends = false;          // SSLProxyEngine On
   bool verifies_backends = false;        // SSLProxyVerify require
   bool hands_over = false;               // RewriteRule [P] or SetHandler "proxy:..." in it
+  bool merges_slashes = true;            // MergeSlashes On
+  bool decodes_slashes = false;          // AllowEncodedSlashes On
   std::string other_texts;               // arguments of other modules' directives that name a balancer, lower case
 };
 

@@ -72,7 +72,7 @@ void check_public_path(const ServerLint& lint, const ReverseLine& line) {
   if (!is_backend_of_some_rule(lint, line.real)) return;
   const std::string path = without_last_slash(line.path);
   const bool near = any_layer(lint, [&](const ListView& layer) {
-    return layer.rule_table.find(path + "/") || layer.location_table.find(path + "/") || begins_a_rule(layer, path);
+    return layer.rules.find(path + "/") != nullptr || layer.locations.find(path + "/") != nullptr || begins_a_rule(layer, path);
   });
   if (near) return;
   lint.warn(line.where, "ProxyPassReverse " + line.path + " " + line.real.text() + ": no rule is for " + line.path +
@@ -89,9 +89,7 @@ void lint_reverses(const ServerLint& lint) {
   }
   // RewriteRule [P] and SetHandler lead to places that cannot be known here, as do rules that are no prefixes.
   if (lint.facts->hands_over) return;
-  for (const ListView* layer : lint.layers) {
-    if (layer->rules.size() != layer->lists->routes.size() || layer->locations.size() != layer->lists->location_routes.size()) return;
-  }
+  if (any_layer(lint, [](const ListView& layer) { return !layer.knows_all_targets; })) return;
   for (const ReverseLine& line : own.reverses) {
     if (!line.balancer.empty() || line.real.scheme.empty()) continue;
     check_backend(lint, line);

@@ -14,6 +14,7 @@
 
 #include "config/lint.h"
 #include "config/route_table.h"
+#include "config/tried_rules.h"
 
 namespace cxxproxy::config {
 
@@ -21,10 +22,10 @@ namespace cxxproxy::config {
 struct ListView {
   const Declarations* lists = nullptr;
   bool of_main = false;
-  std::vector<const SaidRoute*> rules;      // prefixes of the decoded path, in file order
-  RouteTable rule_table;                    // the same
-  std::vector<const SaidRoute*> locations;  // of <Location>, last one first
-  RouteTable location_table;                // the same: finds the last section that covers a path
+  TriedRules rules;      // without mapping=, in file order
+  TriedRules encoded;    // mapping=encoded and expressions with mapping=: the path as it came, in file order
+  TriedRules servlet;    // mapping=servlet
+  TriedRules locations;  // of <Location>, without mapping=, last one first
 
   std::unordered_map<std::string, std::vector<const SaidRoute*>> by_path;             // without a slash at the end
   std::set<std::string> paths;                                                        // the same paths
@@ -33,6 +34,7 @@ struct ListView {
   std::unordered_map<std::string, std::vector<const DeclaredBalancer*>> member_places;  // host:port of members
   std::unordered_set<std::string> reversed_places;                                    // of ProxyPassReverse
   std::unordered_set<std::string> reversed_balancers;
+  bool knows_all_targets = true;  // all rules are plain prefixes
   bool reverses_paths = false;  // there is a ProxyPassReverse from a path to a path
 };
 
@@ -55,7 +57,7 @@ struct ServerLint {
   void warn(SourceLine where, std::string text) const { findings->push_back({false, where, std::move(text)}); }
 };
 
-// A rule that compares a path by text: no regular expression, no variables, no other mapping.
+// A prefix of the decoded path whose URL is the same for every request.
 bool is_plain_prefix(const SaidRoute& rule) noexcept;
 
 // "ProxyPass /x http://h/", or "ProxyPass http://h/ in <Location /x>".

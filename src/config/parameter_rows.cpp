@@ -35,6 +35,12 @@ constexpr auto kRows = std::to_array<ParameterRow>({
      "the longest wait for a new connection to this backend"},
     {ParameterId::Max, "max", Place::Member, ValueKind::Integer, 0, 1'000'000, "0",
      "connections to this backend per child process; 0 or unset: no limit (each thread uses at most one)"},
+    {ParameterId::Ping, "ping", Place::Member, ValueKind::Duration, kMillisecond, kLongest, "none",
+     "a request with a body asks first (Expect: 100-continue): a backend that says nothing for so long has failed, and the next member gets the "
+     "request, or 503 is answered; requests without a body are sent as they are"},
+    {ParameterId::AddressTtl, "addressttl", Place::Member, ValueKind::Lifetime, 0, kLongest, "30",
+     "after so long the host name is looked up again for new connections, the old addresses stay while it does not resolve; 0: for each new "
+     "connection, -1: never again"},
     {ParameterId::Ttl, "ttl", Place::Member, ValueKind::Duration, kMillisecond, kLongest, "none",
      "how long an unused connection to this backend is kept"},
     {ParameterId::KeepAlive, "keepalive", Place::Member, ValueKind::Flag, 0, 1, "Off",
@@ -75,8 +81,6 @@ constexpr auto kRows = std::to_array<ParameterRow>({
      "what a backend sends is passed on at once when nothing follows it, as mod_proxy does for http"},
     {ParameterId::FlushWait, "flushwait", Place::Member, ValueKind::Integer, 0, 1000, "10", "accepted without effect",
      "it belongs to flushpackets"},
-    {ParameterId::Ping, "ping", Place::Member, ValueKind::Duration, kMillisecond, kLongest, "none", "accepted without effect",
-     "kept connections are looked at before each request, and a request into a dead one is sent again where that is safe"},
     {ParameterId::Min, "min", Place::Member, ValueKind::Integer, 0, 1'000'000, "0", "accepted without effect", "connections are made when they are needed"},
     {ParameterId::SoftMax, "smax", Place::Member, ValueKind::Integer, 0, 1'000'000, "max", "accepted without effect",
      "ttl is the idle lifetime of every kept connection"},
@@ -149,7 +153,6 @@ constexpr auto kRows = std::to_array<ParameterRow>({
      "encoded: the rule is compared with the path before it is decoded, earlier than all rules without mapping=; servlet: the same as a "
      "servlet container reads it, without `;parameters`, and access control sees the path without them"},
 
-    not_yet("addressttl", Place::Member, "how long a resolved address is used"),
     not_yet("secret", Place::Member, "AJP shared secret"),
     not_yet("flusher", Place::Member, "provider of mod_proxy_fdpass"),
     not_yet("hcmethod", Place::Member, "health check method"),
@@ -272,6 +275,8 @@ std::string allowed_values(const ParameterRow& row) {
       return "on, off or auto";
     case ValueKind::Duration:
       return duration_text(row.min) + " to " + duration_text(row.max) + ", plain numbers are seconds, units ms s min h";
+    case ValueKind::Lifetime:
+      return "-1, or " + duration_text(row.min) + " to " + duration_text(row.max) + ", plain numbers are seconds, units ms s min h";
     case ValueKind::LoadFactor:
       return std::to_string(row.min / 100) + " to " + std::to_string(row.max / 100) + ", at most two decimals";
     case ValueKind::Status:
@@ -332,6 +337,9 @@ Value parse_value(const ParameterRow& row, std::string_view text) {
       }
       return rejected("unknown word", row);
     case ValueKind::Duration:
+      return in_range(parse_duration(text), "not a duration", row);
+    case ValueKind::Lifetime:
+      if (text == "-1") return std::int64_t{-1};
       return in_range(parse_duration(text), "not a duration", row);
     case ValueKind::LoadFactor:
       return in_range(parse_load_factor(text), "not a load factor", row);

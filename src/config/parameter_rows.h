@@ -39,6 +39,7 @@ enum class ValueKind : std::uint8_t {
   BufferSize,  // bytes, or 0 for the default
   FlushWord,
   Duration,
+  Lifetime,  // a duration, or -1: for ever
   LoadFactor,
   Status,
   Method,
@@ -63,6 +64,8 @@ enum class ParameterId : std::uint8_t {
   Timeout,
   ConnectionTimeout,
   Max,
+  Ping,
+  AddressTtl,
   Ttl,
   KeepAlive,
   DisableReuse,
@@ -81,7 +84,6 @@ enum class ParameterId : std::uint8_t {
   ReceiveBufferSize,
   FlushPackets,
   FlushWait,
-  Ping,
   Min,
   SoftMax,
   Acquire,

@@ -39,6 +39,8 @@ MemberSpec make_member(const DeclaredMember& said, const std::string& key_prefix
   member.retry = as_duration(set.value(ParameterId::Retry)).value_or(member.retry);
   member.timeout = as_duration(set.value(ParameterId::Timeout));
   member.connect_timeout = as_duration(set.value(ParameterId::ConnectionTimeout));
+  member.ping = as_duration(set.value(ParameterId::Ping));
+  if (const auto said_ttl = set.value(ParameterId::AddressTtl)) member.address_ttl = *said_ttl >= 0 ? as_duration(said_ttl) : std::nullopt;
   member.ttl = as_duration(set.value(ParameterId::Ttl));
   member.total_timeout = as_duration(set.value(ParameterId::TotalTimeout));
   member.replay = static_cast<Replay>(set.value(ParameterId::Replay).value_or(static_cast<std::int64_t>(member.replay)));

@@ -73,6 +73,8 @@ struct MemberSpec {
   base::Duration retry{std::chrono::seconds(60)};
   std::optional<base::Duration> timeout;          // unset: ProxyTimeout, then Timeout
   std::optional<base::Duration> connect_timeout;  // unset: timeout
+  std::optional<base::Duration> ping;             // a request with a body asks first, and waits so long for a 100
+  std::optional<base::Duration> address_ttl{std::chrono::seconds(30)};  // of a resolved name; none: as long as the child lives
   std::optional<base::Duration> ttl;              // idle lifetime of a kept connection
   std::optional<base::Duration> total_timeout;    // unset: no limit for a request as a whole
   std::string upgrade = "websocket";  // protocols that a client may switch to: a comma list, NONE or ANY

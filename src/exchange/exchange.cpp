@@ -260,7 +260,9 @@ Exchange::Flow Exchange::begin_request() {
   } else {
     plan_.body = BodyKind::Chunked;
   }
-  plan_.expect_continue = facts.expects_continue && !facts.http10 && body_read_ == 0 && !body_complete_;
+  const bool client_waits = facts.expects_continue && body_read_ == 0 && !body_complete_;
+  const bool has_content = plan_.body == BodyKind::Chunked || (plan_.body == BodyKind::Length && plan_.length > 0);
+  plan_.expect_continue = !facts.http10 && (client_waits || (member().spec.ping && has_content));
 
   // Only a request without a body can switch: its end would not be known to the new protocol.
   if (plan_.body == BodyKind::None && !facts.http10) plan_.upgrade = http::choose_upgrade(facts.upgrade, member().spec.upgrade);

@@ -205,7 +205,7 @@ class Exchange {
   bool end_queued_ = false;
   bool sending_ = false;
   bool send_broken_ = false;
-  bool await_continue_ = false;
+  bool await_continue_ = false;  // the body waits for a 100, or for continue_deadline_
   base::Instant continue_deadline_{};
 
   // answer

@@ -23,6 +23,7 @@ bool another_member_may_help(ProxyErrc code) noexcept {
     case ProxyErrc::ClosedBeforeHead:
     case ProxyErrc::ResetBeforeHead:
     case ProxyErrc::HeadTimeout:
+    case ProxyErrc::ContinueTimeout:
     case ProxyErrc::BodyTruncated:  // only counts while nothing was passed to the client
     case ProxyErrc::BodyReset:
     case ProxyErrc::PoolExhausted: return true;
@@ -103,6 +104,7 @@ bool Exchange::member_is_to_blame(const Error& error, bool reused) const {
   if (error.phase == Phase::Connect && error.code != ProxyErrc::TotalTimeout) {
     return error.code != ProxyErrc::PoolExhausted && !is_local_shortage(error.os_error);
   }
+  if (error.code == ProxyErrc::ContinueTimeout) return true;
   // A dead kept connection says nothing about the member, and a slow answer may be the request's fault.
   return !reused && looks_stale(error.code);
 }
@@ -118,6 +120,7 @@ balancer::Failure Exchange::failure_for_member(const Error& error, bool reused) 
 // A refused connection hurts nobody; all else is a matter of the request and of `replay`.
 bool Exchange::may_be_sent_again(const Error& error) const {
   const RequestFacts& facts = downstream_.facts();
+  if (error.code == ProxyErrc::ContinueTimeout) return true;  // the backend was asked first whether it will
   switch (member().spec.replay) {
     case config::Replay::Off: return error.nothing_sent && (error.phase == Phase::Connect || error.phase == Phase::Resolve);
     case config::Replay::Safe: return error.nothing_sent || facts.safe;
@@ -145,7 +148,9 @@ void Exchange::tell_balancer(AttemptReport& report) {
 
 Exchange::Flow Exchange::attempt_failed(ProxyErrc code, Phase phase, int os_error, std::string_view detail) {
   const bool reused = lease_.reused();
-  const Error error{code, phase, sent_bytes_ == 0, os_error};
+  // With `ping` a head that asks first is no request yet.
+  const bool only_asked = await_continue_ && member().spec.ping;
+  const Error error{code, phase, sent_bytes_ == 0 || only_asked, os_error};
   AttemptReport report{.error = error, .member = &member().spec, .number = attempts_, .reused = reused, .detail = detail, .limit = limit_};
   lease_.discard();
   if (answer_started_) {
@@ -167,7 +172,7 @@ Exchange::Flow Exchange::attempt_failed(ProxyErrc code, Phase phase, int os_erro
   downstream_.report(report);
   // Nothing of this attempt may colour what the next one meets before its own request begins.
   sent_bytes_ = 0;
-  armed_ = received_any_ = false;
+  armed_ = received_any_ = await_continue_ = false;
   in_head_ = true;
   switch (report.end) {
     case AttemptEnd::Replay:

@@ -71,7 +71,8 @@ Exchange::Flow Exchange::on_interim() {
   if (++interims_ > kMaxInterim) return attempt_failed(ProxyErrc::TooManyInterim, Phase::Head);
   armed_ = false;
   const bool continues = codec_->head().status == 100;
-  const bool wanted = (!continues || await_continue_) && !downstream_.facts().suppress_interim;
+  const RequestFacts& facts = downstream_.facts();
+  const bool wanted = (!continues || (await_continue_ && facts.expects_continue && body_read_ == 0)) && !facts.suppress_interim;
   if (continues) await_continue_ = false;
   if (wanted && !downstream_.send_interim(codec_->head())) return attempt_failed(ProxyErrc::ClientGone, Phase::Head);
   return Flow::Progress;

@@ -43,6 +43,11 @@ bool Exchange::queue_more_body(unsigned& needs) {
   if (await_continue_) {
     if (queue_at_ < queue_.size()) return true;
     if (services_.clock.now() < continue_deadline_) return false;
+    if (member().spec.ping) {
+      limit_ = *member().spec.ping;
+      (void)attempt_failed(ProxyErrc::ContinueTimeout, Phase::Head);
+      return false;
+    }
     await_continue_ = false;  // a backend that ignores the expectation gets the body all the same
   }
   if (!kept_queued_) {
@@ -124,7 +129,7 @@ Exchange::Flow Exchange::write_queue(unsigned& needs) {
     queue_[queue_at_].size -= left;
   }
   // The wait for a 100 begins when the backend can have seen the expectation.
-  if (await_continue_ && queue_at_ == queue_.size()) continue_deadline_ = services_.clock.now() + kContinueWait;
+  if (await_continue_ && queue_at_ == queue_.size()) continue_deadline_ = services_.clock.now() + member().spec.ping.value_or(kContinueWait);
   return Flow::Progress;
 }
 

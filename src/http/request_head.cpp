@@ -194,8 +194,8 @@ class Writer {
 
   void put_connection() {
     if (!head_.upgrade.empty()) {
-      put("Upgrade", head_.upgrade);
       put("Connection", "Upgrade");
+      put("Upgrade", head_.upgrade);
     } else if (!head_.http10) {  // HTTP/1.0 closes by itself
       put("Connection", head_.keep_alive ? "Keep-Alive" : "close");
     }

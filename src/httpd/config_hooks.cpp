@@ -140,6 +140,7 @@ int pre_config(apr_pool_t* pconf, apr_pool_t*, apr_pool_t*) noexcept {
       known.emplace_back(row.standard_name);
       known.emplace_back(row.own_name);
     }
+    for (const auto& row : config::kNeighbourRows) known.emplace_back(row.name);
     log_misspelt(ap_conftree, known);
     raise_worker_factor(pconf);
     return kOk;

@@ -278,6 +278,13 @@ const char* take_raw(cmd_parms* cmd, void* dir_config, const char* arguments) no
   });
 }
 
+const char* refuse_neighbour(cmd_parms* cmd, void*, const char*) noexcept {
+  const auto& row = *static_cast<const config::NeighbourRow*>(cmd->info);
+  // Beside a foreign mod_proxy it is somebody else's matter.
+  if (foreign_mod_proxy_loaded() || ap_find_linked_module(row.module_file) != nullptr) return declined_text();
+  return apr_psprintf(cmd->pool, "%s %s", row.name, row.advice);
+}
+
 const char* take_one(cmd_parms* cmd, void* dir_config, const char* argument) noexcept {
   return read_directive(cmd, dir_config, [&](const Line& line) { return read_word(line, argument); });
 }

@@ -10,6 +10,7 @@
 #include <array>
 
 #include "config/directive_rows.h"
+#include "config/neighbour_rows.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
@@ -17,6 +18,8 @@ namespace cxxproxy::httpd {
 const char* take_raw(cmd_parms* cmd, void* dir_config, const char* arguments) noexcept;
 const char* take_one(cmd_parms* cmd, void* dir_config, const char* argument) noexcept;
 const char* take_flag(cmd_parms* cmd, void* dir_config, int on) noexcept;
+// A directive of another module: read there, or refused because that module is not loaded.
+const char* refuse_neighbour(cmd_parms* cmd, void* dir_config, const char* arguments) noexcept;
 
 // True for a module record named mod_proxy.c with directives; a record without any is a stand-in.
 bool foreign_mod_proxy_loaded() noexcept;
@@ -45,14 +48,26 @@ constexpr command_rec make_command(const config::DirectiveRow& row, const char* 
   return command;
 }
 
-// Two commands for each row and the empty one that ends the table.
+constexpr command_rec make_neighbour(const config::NeighbourRow& row) {
+  command_rec command{};
+  command.name = row.name;
+  command.cmd_data = const_cast<config::NeighbourRow*>(&row);
+  command.req_override = RSRC_CONF | ACCESS_CONF;
+  command.errmsg = row.advice;
+  command.func.raw_args = refuse_neighbour;
+  command.args_how = RAW_ARGS;
+  return command;
+}
+
+// Two commands for each row, one for each directive of another module, and the empty one that ends the table.
 constexpr auto make_command_table() {
-  std::array<command_rec, 2 * config::kDirectiveRows.size() + 1> table{};
+  std::array<command_rec, 2 * config::kDirectiveRows.size() + config::kNeighbourRows.size() + 1> table{};
   std::size_t next = 0;
   for (const auto& row : config::kDirectiveRows) {
     table[next++] = make_command(row, row.own_name);
     table[next++] = make_command(row, row.standard_name);
   }
+  for (const auto& row : config::kNeighbourRows) table[next++] = make_neighbour(row);
   return table;
 }
 

@@ -32,7 +32,7 @@ std::string subject(const config::BalancerSpec* balancer, const config::MemberSp
 
 bool is_timeout(ProxyErrc code) noexcept {
   return code == ProxyErrc::ConnectTimeout || code == ProxyErrc::SendTimeout || code == ProxyErrc::HeadTimeout ||
-         code == ProxyErrc::BodyTimeout || code == ProxyErrc::ClientBodyTimeout || code == ProxyErrc::PoolExhausted;
+         code == ProxyErrc::BodyTimeout || code == ProxyErrc::ContinueTimeout || code == ProxyErrc::ClientBodyTimeout || code == ProxyErrc::PoolExhausted;
 }
 
 std::string reason(const AttemptReport& attempt) {

@@ -10,6 +10,7 @@
 #include "config/dump_values.h"
 #include "http/url.h"
 #include "httpd/config_hooks.h"
+#include "httpd/mapping.h"
 #include "httpd/proxy_sections.h"
 #include "httpd/request_hooks.h"
 #include "httpd/httpd_api.h"
@@ -73,13 +74,26 @@ request_rec* make_request(apr_pool_t* pool, server_rec* main_server, const http:
   return r;
 }
 
-// The path as httpd gives it to rules; false when it refuses it.
+// The path as the core gives it to rules with mapping=, not decoded yet; false when it refuses it.
 bool take_path(request_rec* r, std::string_view target) {
   ap_parse_uri(r, apr_pstrmemdup(r->pool, target.data(), target.size()));
-  if (r->uri == nullptr || !ap_normalize_path(r->uri, AP_NORMALIZE_NOT_ABOVE_ROOT | AP_NORMALIZE_DECODE_UNRESERVED | AP_NORMALIZE_MERGE_SLASHES)) return false;
-  const auto* core = static_cast<const core_dir_config*>(ap_get_core_module_config(r->per_dir_config));
-  const int status = core->allow_encoded_slashes != 0 ? ap_unescape_url_keep2f(r->uri, core->decode_encoded_slashes) : ap_unescape_url(r->uri);
-  return status == kOk;
+  const auto* core = static_cast<const core_server_config*>(ap_get_core_module_config(r->server->module_config));
+  const unsigned merge = core->merge_slashes != AP_CORE_CONFIG_OFF ? AP_NORMALIZE_MERGE_SLASHES : 0;
+  return r->uri != nullptr && ap_normalize_path(r->uri, AP_NORMALIZE_NOT_ABOVE_ROOT | AP_NORMALIZE_DECODE_UNRESERVED | merge) != 0;
+}
+
+// Decodes `path` in its place, as the core does it for all other rules.
+bool decode_path(const request_rec* r, char* path) {
+  const auto* core = static_cast<const core_dir_config*>(ap_get_core_module_config(r->server->lookup_defaults));
+  if (core->allow_encoded_slashes == 0) return ap_unescape_url(path) == kOk;
+  if (ap_unescape_url_keep2f(path, core->decode_encoded_slashes) != kOk) return false;
+  return core->decode_encoded_slashes == 0 || ap_normalize_path(path, AP_NORMALIZE_NOT_ABOVE_ROOT | AP_NORMALIZE_MERGE_SLASHES) != 0;
+}
+
+void walk_sections(request_rec* r) {
+  r->per_dir_config = r->server->lookup_defaults;
+  ap_location_walk(r);
+  ap_if_walk(r);
 }
 
 // As the core's walk decides it.
@@ -102,35 +116,49 @@ void tell_locations(std::string& out, request_rec* r) {
   }
 }
 
-void tell_rules(std::string& out, server_rec* main_server, request_rec* r) {
-  const std::string_view uri(r->uri);
-  const auto layers = vhost_config(r->server).layers();
-  unsigned passed = 0;
-  bool found = false;
-  const auto look_at = [&](const config::SaidRoute& rule, bool in_location, bool inherited) {
+// The rules in the order in which a request meets them: those with mapping= first, with the path that is not decoded.
+class RuleTeller {
+ public:
+  RuleTeller(std::string& out, server_rec* main_server, const request_rec* r) : out_(out), main_server_(main_server), r_(r) {}
+
+  void look_at(PathForm form, std::string_view uri, const config::SaidRoute* of_location) {
+    const auto belongs = [form](const config::SaidRoute& rule) {
+      return (rule.options.mapping == config::Mapping::Decoded) == (form == PathForm::Decoded);
+    };
+    if (of_location != nullptr && belongs(*of_location)) look_at(*of_location, uri, true, false);
+    for (const config::Declarations* layer : vhost_config(r_->server).layers()) {
+      const bool inherited = r_->server != main_server_ && layer == &vhost_config(main_server_).own_lists();
+      for (const config::SaidRoute& rule : layer->routes) {
+        if (belongs(rule)) look_at(rule, uri, false, inherited);
+      }
+    }
+  }
+
+  void finish() {
+    if (!found_) tell(out_, "rule", "none: " + std::to_string(passed_) + (passed_ == 1 ? " rule does" : " rules do") + " not match, httpd answers by itself");
+  }
+
+ private:
+  void look_at(const config::SaidRoute& rule, std::string_view uri, bool in_location, bool inherited) {
     if (!config::said_rule_covers(rule, uri)) {
-      passed += found ? 0 : 1;
+      passed_ += found_ ? 0 : 1;
       return;
     }
     std::string text = config::rule_text(rule, in_location) + " (" + config::source_text(true, rule.where) + ')';
     if (inherited) text += " of the main server";
-    if (found) {
-      tell(out, "hidden", text + " covers this path too, and comes later");
-      return;
-    }
-    found = true;
+    if (found_) return tell(out_, "hidden", text + " covers this path too, and comes later");
+    found_ = true;
     if (rule.exclude) text += ": the path is kept here, no backend is asked";
-    if (passed != 0) text += passed == 1 ? "; 1 rule before it does not match" : "; " + std::to_string(passed) + " rules before it do not match";
-    tell(out, "rule", text);
-  };
-  const config::SaidRoute* of_location = location_config(r).route;
-  if (of_location != nullptr) look_at(*of_location, true, false);
-  for (const config::Declarations* layer : layers) {
-    const bool inherited = r->server != main_server && layer == &vhost_config(main_server).own_lists();
-    for (const config::SaidRoute& rule : layer->routes) look_at(rule, false, inherited);
+    if (passed_ != 0) text += passed_ == 1 ? "; 1 rule before it does not match" : "; " + std::to_string(passed_) + " rules before it do not match";
+    tell(out_, "rule", text);
   }
-  if (!found) tell(out, "rule", "none: " + std::to_string(passed) + (passed == 1 ? " rule does" : " rules do") + " not match, httpd answers by itself");
-}
+
+  std::string& out_;
+  server_rec* main_server_;
+  const request_rec* r_;
+  unsigned passed_ = 0;
+  bool found_ = false;
+};
 
 std::vector<const config::MemberSpec*> members_of(const config::Target& target) {
   std::vector<const config::MemberSpec*> members;
@@ -180,7 +208,7 @@ void tell_backend(std::string& out, request_rec* r) {
   const auto scheme = url.find("://");
   const auto slash = url.find('/', scheme == std::string::npos ? 0 : scheme + 3);
   const std::string path = slash == std::string::npos ? "/" : url.substr(slash);
-  const config::Target target = resolved_vhost(r->server).find_target(url);
+  const config::Target target = target_of(r, url);
   tell(out, "url", config::without_userinfo(url));
   tell_sections(out, r, url.c_str());
   if (target.balancer != nullptr) {
@@ -195,26 +223,52 @@ void tell_backend(std::string& out, request_rec* r) {
   }
   const RequestSettings settings = request_settings(r);
   const auto members = members_of(target);
-  const bool names_one = !settings.preserve_host && members.size() == 1;
-  tell(out, "host", settings.preserve_host ? std::string(apr_table_get(r->headers_in, "Host")) + ", as the client sent it"
-                    : names_one            ? members[0]->url.authority()
-                                           : std::string("that of the backend"));
+  const bool in_url = target.balancer == nullptr && (target.member == nullptr || target.member->any_host);
+  std::string host = "that of the backend";
+  if (settings.preserve_host) host = std::string(apr_table_get(r->headers_in, "Host")) + ", as the client sent it";
+  else if (in_url && slash != std::string::npos && scheme != std::string::npos) host = url.substr(scheme + 3, slash - scheme - 3);
+  else if (members.size() == 1) host = members[0]->url.authority();
+  tell(out, "host", host);
   unsigned reverses = 0;
   tell_reverse(out, location_config(r).answers, target, reverses);
   if (reverses == 0) tell(out, "reverse", "no ProxyPassReverse is for this backend");
 }
 
+// What modules decide before and after the path is decoded; the status where the request ends there.
+int map_request(std::string& out, server_rec* main_server, request_rec* r) {
+  RuleTeller rules(out, main_server, r);
+  walk_sections(r);
+  char* const encoded = apr_pstrdup(r->pool, r->uri);
+  const config::SaidRoute* early_rule = location_config(r).route;
+  const int early = pre_translate_name(r);
+  const bool taken = early == kDone;
+  // Where a rule with mapping= has it, the decoded path is only of interest for the rules that it hides.
+  char* const decoded = taken ? apr_pstrdup(r->pool, encoded) : r->uri;
+  const bool decodes = decode_path(r, decoded);
+  walk_sections(r);
+  if (taken) {
+    tell(out, "path", std::string(encoded) + ", not decoded");
+    if (std::string_view(encoded) != r->uri) tell(out, "path", std::string(r->uri) + ", for access control");
+  } else if (!decodes) {
+    tell(out, "answer", "httpd refuses this path (%2F needs AllowEncodedSlashes)");
+    return kDone;
+  } else {
+    tell(out, "path", decoded);
+  }
+  tell_locations(out, r);
+  rules.look_at(PathForm::Encoded, encoded, early_rule);
+  if (decodes) rules.look_at(PathForm::Decoded, decoded, location_config(r).route);
+  rules.finish();
+  return taken || early != kDeclined ? early : translate_name(r);
+}
+
 void tell_request(std::string& out, server_rec* main_server, const config::WholeFacts& facts, request_rec* r) {
   tell(out, "server", server_title(r->server, main_server));
-  tell(out, "path", r->uri);
   std::size_t index = 0;
   for (const server_rec* server = main_server; server != nullptr && server != r->server; server = server->next) ++index;
   if (facts.servers[index].hands_over) tell(out, "note", "this server has RewriteRule [P] or SetHandler \"proxy:...\", which is not followed here");
-  ap_location_walk(r);
-  tell_locations(out, r);
-  tell_rules(out, main_server, r);
-  int status = translate_name(r);
-  if (status != kOk && status != kDeclined) return tell(out, "answer", std::to_string(status));
+  int status = map_request(out, main_server, r);
+  if (ap_is_HTTP_ERROR(status)) return tell(out, "answer", std::to_string(status));
   if (r->filename == nullptr || r->proxyreq != PROXYREQ_REVERSE) return tell_settings(out, r);
   status = map_to_storage(r);
   if (status == kOk) status = fixups(r);
@@ -239,7 +293,7 @@ std::string explain_url(apr_pool_t* pool, server_rec* main_server, const config:
     tell_request(out, main_server, facts, r);
   } else {
     tell(out, "server", server_title(r->server, main_server));
-    tell(out, "answer", "httpd refuses this path (%2F needs AllowEncodedSlashes)");
+    tell(out, "answer", "httpd refuses this path");
   }
   return out;
 }

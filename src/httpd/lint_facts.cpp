@@ -47,6 +47,10 @@ config::ServerFacts facts_of(const server_rec* server, const server_rec* main_se
     }
   }
   const auto* location = static_cast<const config::LocationConfig*>(ap_get_module_config(server->lookup_defaults, &cxxproxy_module));
+  const auto* core_server = static_cast<const core_server_config*>(ap_get_core_module_config(server->module_config));
+  const auto* core_scope = static_cast<const core_dir_config*>(ap_get_core_module_config(server->lookup_defaults));
+  facts.merges_slashes = core_server->merge_slashes != AP_CORE_CONFIG_OFF;
+  facts.decodes_slashes = core_scope->allow_encoded_slashes != 0 && core_scope->decode_encoded_slashes != 0;
   if (location != nullptr) facts.preserves_host = location->preserve_host.value_or(false);
   return facts;
 }

@@ -52,6 +52,12 @@ class RequestVariables final : public config::Variables {
   const request_rec* r_;
 };
 
+// What translate() found, so that the handler need not look the URL up again.
+struct Chosen {
+  config::Target target;
+  std::string_view origin;  // of the rule's URL; another one in r->filename means that it was changed
+};
+
 // A rule that covers the request's path.
 struct Choice {
   const Route* route = nullptr;
@@ -191,8 +197,11 @@ BackendUrl split_backend_url(std::string_view url) noexcept {
   return {parts.socket, parts.rest.substr(0, end), parts.rest.substr(end)};
 }
 
-const Chosen* chosen_target(const request_rec* r) noexcept {
-  return static_cast<const Chosen*>(ap_get_module_config(r->request_config, &cxxproxy_module));
+config::Target target_of(const request_rec* r, std::string_view url) {
+  const BackendUrl parts = split_backend_url(url);
+  const auto* const chosen = static_cast<const Chosen*>(ap_get_module_config(r->request_config, &cxxproxy_module));
+  if (chosen != nullptr && chosen->origin == parts.origin && parts.socket.empty()) return chosen->target;
+  return resolved_vhost(r->server).find_target(url);
 }
 
 int translate(request_rec* r, PathForm form) {

@@ -42,12 +42,8 @@ struct BackendUrl {
 };
 BackendUrl split_backend_url(std::string_view url) noexcept;
 
-// What translate() found, so that the handler need not look the URL up again.
-struct Chosen {
-  config::Target target;
-  std::string_view origin;  // of the rule's URL; another one in r->filename means that it was changed
-};
-const Chosen* chosen_target(const request_rec* r) noexcept;
+// Whom the backend URL of a request leads to: what the rule chose, or what the URL names where somebody else wrote it.
+config::Target target_of(const request_rec* r, std::string_view url);
 
 // Does "unix:" occur in what the client sent? Then a socket that only a rewriting rule names may be the
 // client's choice.

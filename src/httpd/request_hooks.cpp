@@ -113,13 +113,6 @@ int answer_failure(request_rec* r, std::string_view origin, ProxyErrc code, std:
   return failure.status;
 }
 
-// What the rule chose, or what the URL names where somebody else wrote it.
-config::Target target_of(request_rec* r, const BackendUrl& parts, std::string_view url) {
-  const Chosen* chosen = chosen_target(r);
-  if (chosen != nullptr && chosen->origin == parts.origin && parts.socket.empty()) return chosen->target;
-  return resolved_vhost(r->server).find_target(url);
-}
-
 int exchange_for(request_rec* r, std::string_view url) {
   ChildState* child = child_state();
   if (child == nullptr) return HTTP_INTERNAL_SERVER_ERROR;
@@ -127,7 +120,7 @@ int exchange_for(request_rec* r, std::string_view url) {
   Errand errand;
   errand.host_path = parts.rest.empty() ? std::string_view("/") : parts.rest;
   errand.path = parts.rest;
-  errand.target = target_of(r, parts, url);
+  errand.target = target_of(r, url);
   const config::MemberSpec* like = nullptr;
   if (errand.target.member != nullptr && errand.target.member->any_host) like = std::exchange(errand.target.member, nullptr);
   if (errand.target) {

@@ -9,7 +9,7 @@ namespace {
 constexpr base::Duration kRetryAfterFailure = std::chrono::seconds(2);
 }  // namespace
 
-AddressBook::AddressBook(std::string host, std::uint16_t port, base::Duration ttl, Resolver& resolver)
+AddressBook::AddressBook(std::string host, std::uint16_t port, std::optional<base::Duration> ttl, Resolver& resolver)
     : host_(std::move(host)), port_(port), ttl_(ttl), resolver_(resolver) {}
 
 AddressBook::List AddressBook::addresses(base::Instant now, std::string& error) {
@@ -23,7 +23,7 @@ AddressBook::List AddressBook::addresses(base::Instant now, std::string& error) 
   refreshing_ = false;
   if (answer) {
     list_ = std::make_shared<const std::vector<Address>>(std::move(answer.value()));
-    fresh_until_ = now + ttl_;
+    fresh_until_ = ttl_ ? now + *ttl_ : base::Instant::max();
   } else {
     error = answer.error();
     if (list_) fresh_until_ = now + kRetryAfterFailure;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,13 +18,12 @@
 
 namespace cxxproxy::upstream {
 
-inline constexpr base::Duration kDefaultAddressTtl = std::chrono::seconds(30);
-
 class AddressBook {
  public:
   using List = std::shared_ptr<const std::vector<Address>>;  // owners: the book and each attempt that walks it
 
-  AddressBook(std::string host, std::uint16_t port, base::Duration ttl, Resolver& resolver);
+  // Without a time to live the first answer is kept.
+  AddressBook(std::string host, std::uint16_t port, std::optional<base::Duration> ttl, Resolver& resolver);
 
   // `error` receives the resolver's sentence when there is no list at all.
   List addresses(base::Instant now, std::string& error);
@@ -31,7 +31,7 @@ class AddressBook {
  private:
   const std::string host_;
   const std::uint16_t port_;
-  const base::Duration ttl_;
+  const std::optional<base::Duration> ttl_;
   Resolver& resolver_;
   base::Mutex mutex_;
   List list_ CXXPROXY_GUARDED_BY(mutex_);

@@ -14,7 +14,7 @@ namespace cxxproxy::upstream {
 struct MemberUpstream {
   MemberUpstream(const config::MemberSpec& member, Resolver& resolver, std::size_t max_idle = SIZE_MAX)
       : spec(member),
-        addresses(member.url.socket.empty() ? member.url.host : member.url.socket, member.url.port, kDefaultAddressTtl, resolver),
+        addresses(member.url.socket.empty() ? member.url.host : member.url.socket, member.url.port, member.address_ttl, resolver),
         pool(PoolLimits{member.max, member.reuse, max_idle, member.ttl}) {}
 
   const config::MemberSpec& spec;

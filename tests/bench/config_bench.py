@@ -1,26 +1,25 @@
 #!/usr/bin/python3
-"""What large configurations cost: configtest's time and memory, and a running server's, beside mod_proxy.
+"""What many rules cost: finding one, and configtest, start, reload and memory of large configurations, beside mod_proxy.
 
-    config_bench.py build/mod_cxxproxy.so
+    config_bench.py [--lookups build/route_bench] [-o FILE] build/mod_cxxproxy.so
 
-Three configurations: 10,000 ProxyPass lines in the main server; 1,000 virtual hosts with ten each; and 1,000
-lines in the main server that 1,000 virtual hosts inherit. Starts private servers on loopback.
+Configurations: 10,000 ProxyPass lines in the main server and in one virtual host; 1,000 virtual hosts with ten each; and 1,000
+lines in the main server that 1,000 virtual hosts inherit. Starts private servers on loopback. FILE gets the figures as JSON:
+{"lookups": [...], "configurations": [...]}, times in seconds, memory in MiB, nanoseconds for a lookup.
 """
+import argparse
+import json
 import os
 import signal
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 HTTPD = os.environ.get("HTTPD", "/usr/sbin/apache2")
 MODULES = Path("/usr/lib/apache2/modules")
-SO = Path(sys.argv[1]).resolve()
-LOADED = {"mod_cxxproxy": [f"LoadModule cxxproxy_module {SO}"],
-          "mod_proxy": [f"LoadModule {m}_module {MODULES}/mod_{m}.so" for m in ("proxy", "proxy_http")],
-          "no proxy": []}
+MOD_PROXY = [f"LoadModule {m}_module {MODULES}/mod_{m}.so" for m in ("proxy", "proxy_http")]
 PORT = int(os.environ.get("PORT", "18979"))
 
 
@@ -37,19 +36,21 @@ def vhosts(count, rules):
     return text
 
 
-CONFIGURATIONS = {"10,000 lines": main_rules(10_000), "1,000 vhosts x 10": vhosts(1_000, 10),
+CONFIGURATIONS = {"10,000 lines in the main server": main_rules(10_000),
+                  "10,000 lines in one vhost": f"<VirtualHost *:{PORT}>\nServerName v.test\n{main_rules(10_000)}</VirtualHost>\n",
+                  "1,000 vhosts x 10": vhosts(1_000, 10),
                   "1,000 lines + 1,000 vhosts x 1": main_rules(1_000) + vhosts(1_000, 1)}
 
 
-def write(root, module, rules):
+def write(root, loaded, rules):
     lines = [f'ServerRoot "{root}"', f'DefaultRuntimeDir "{root}"', f'PidFile "{root}/pid"', f'ErrorLog "{root}/log"', "LogLevel error",
              "ServerName proxy.test", f"Listen 127.0.0.1:{PORT}", "StartServers 1", "ServerLimit 4",
              "ThreadsPerChild 25", "MaxRequestWorkers 25", "MinSpareThreads 1", "MaxSpareThreads 26",
              "User www-data\nGroup www-data" if os.geteuid() == 0 else "",
              f"LoadModule mpm_event_module {MODULES}/mod_mpm_event.so", f"LoadModule authz_core_module {MODULES}/mod_authz_core.so"]
-    if module == "no proxy":
+    if not loaded:
         rules = "\n".join(line for line in rules.splitlines() if not line.startswith("ProxyPass"))
-    (root / "httpd.conf").write_text("\n".join(lines + LOADED[module]) + "\n" + rules + "\n")
+    (root / "httpd.conf").write_text("\n".join(lines + loaded) + "\n" + rules + "\n")
     return [HTTPD, "-d", str(root), "-f", str(root / "httpd.conf")]
 
 
@@ -105,18 +106,44 @@ def starts(root, command):
         process.wait(60)
 
 
-def main():
+def lookups(binary):
+    """The rows of route_bench, which are printed as well."""
+    rows = json.loads(subprocess.check_output([binary], text=True))
+    print(f"{'path of':<14}{'10 rules, ns':>14}{'10,000, ns':>14}{'ratio':>8}")
+    for row in rows:
+        print(f"{row['path']:<14}{row['few']:>14.1f}{row['many']:>14.1f}{row['ratio']:>8.2f}")
+    print(flush=True)
+    return rows
+
+
+def configurations(loaded):
+    rows = []
     print(f"{'configuration':<34}{'module':<14}{'configtest s':>13}{'peak MiB':>10}{'start s':>9}{'reload s':>10}{'Pss MiB':>9}")
     for name, rules in CONFIGURATIONS.items():
-        for module in LOADED:
+        for module, lines in loaded.items():
             with tempfile.TemporaryDirectory(prefix="cxxproxy-bench-") as folder:
                 root = Path(folder)
                 root.chmod(0o755)
-                command = write(root, module, rules)
+                command = write(root, lines, rules)
                 tests = [run([*command, "-t"]) for _ in range(3)]
                 start, reload, memory = starts(root, command)
-                print(f"{name:<34}{module:<14}{statistics.median(t[0] for t in tests):>13.2f}{tests[0][1]:>10.0f}{start:>9.2f}{reload:>10.2f}"
-                      f"{memory:>9.0f}", flush=True)
+            test = statistics.median(seconds for seconds, _ in tests)
+            rows.append({"configuration": name, "module": module, "configtest": test, "peak": tests[0][1], "start": start, "reload": reload,
+                         "memory": memory})
+            print(f"{name:<34}{module:<14}{test:>13.2f}{tests[0][1]:>10.0f}{start:>9.2f}{reload:>10.2f}{memory:>9.0f}", flush=True)
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("so", type=Path)
+    parser.add_argument("--lookups", type=Path, help="the program route_bench")
+    parser.add_argument("-o", dest="output", type=Path)
+    said = parser.parse_args()
+    loaded = {"mod_cxxproxy": [f"LoadModule cxxproxy_module {said.so.resolve()}"], "mod_proxy": MOD_PROXY, "no proxy": []}
+    found = {"lookups": lookups(said.lookups) if said.lookups else [], "configurations": configurations(loaded)}
+    if said.output:
+        said.output.write_text(json.dumps(found, indent=1) + "\n")
 
 
 main()

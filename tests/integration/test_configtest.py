@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from support import settings
 from support.client import fetch
+from support.httpd import load_line
 
 ROWS = Path(__file__).resolve().parents[2] / "src" / "config" / "directive_rows.h"
 
@@ -168,9 +170,77 @@ def test_without_the_words_nothing_is_dumped(described):
     assert described.dump() == ""
 
 
+MAPPED = """
+AllowEncodedSlashes NoDecode
+ProxyPass /app/static !
+ProxyPass /app {b}/plain
+ProxyPass /app/e {b}/encoded mapping=encoded
+ProxyPass /s {b}/servlet mapping=servlet
+ProxyPassMatch ^/x/(\\d+)$ {b}/number/$1
+ProxyPass /raw {b}/raw nocanon
+<Location /loc>
+    ProxyPass {b}/loc mapping=encoded
+</Location>
+<Location /app/e>
+    Header set X-Section yes
+</Location>
+<If "%{REQUEST_URI} == '/if' && %{HTTP_HOST} =~ /^proxy.test/">
+    ProxyPreserveHost On
+</If>
+ProxyPass /if {b}/if
+"""
+
+
+@pytest.mark.own
+def test_rules_with_mapping_are_explained_in_their_phase(make, backend):
+    server = make.httpd(MAPPED, family="std", b=backend.url)
+    server.allow_log("AH10244: invalid URI path")
+    paths = ["/app/e/a%2Fb%20c?q", "/app/other", "/app/static/x", "/s;p=1/x;y=2/../z", "/s", "/x/12", "/x/y", "/raw/a%2fb%41", "/loc/a%2Fb",
+             "/app//e/./f", "/if", "/app/a%2Fb", "/app/a%zz"]
+    base = f"http://proxy.test:{server.port}"
+    told = explained(server, *[base + path for path in paths])
+    for path in paths:
+        lines, answer = told[base + path], fetch(server.port, path, host=f"proxy.test:{server.port}")
+        if "X-Backend" not in answer.fields:
+            assert "backend" not in lines, (path, lines)
+            continue
+        assert lines["backend"][0].endswith(f" GET {answer.json()['target']} HTTP/1.1"), (path, lines, answer.json()["target"])
+        assert lines["host"][0].split(",")[0] == dict(answer.json()["fields"])["Host"], (path, lines)
+    early = told[base + paths[0]]
+    assert early["path"] == ["/app/e/a%2Fb%20c, not decoded"] and early["location"] == ["<Location /app/e>"]
+    assert early["rule"][0].startswith(f"ProxyPass /app/e {backend.url}/encoded mapping=encoded (")
+    assert early["hidden"][0].startswith(f"ProxyPass /app {backend.url}/plain (")
+    assert told[base + "/app/static/x"]["rule"][0].endswith("kept here, no backend is asked; 2 rules before it do not match")
+    assert told[base + "/s;p=1/x;y=2/../z"]["path"] == ["/s;p=1/z, not decoded", "/s/z, for access control"]
+    assert told[base + "/x/12"]["rule"][0].startswith(f"ProxyPassMatch ^/x/(\\d+)$ {backend.url}/number/$1 (")
+    assert told[base + "/x/y"]["rule"] == ["none: 7 rules do not match, httpd answers by itself"]
+    assert told[base + "/loc/a%2Fb"]["rule"][0].startswith(f"ProxyPass {backend.url}/loc mapping=encoded in <Location /loc> (")
+    assert any(setting.startswith("ProxyPreserveHost On (/") for setting in told[base + "/if"]["setting"])
+    rules = [line.split(" ", 1)[0] + " " + line.split()[2] for line in server.dump("-D", "DUMP_CXXPROXY").splitlines() if re.match(r" +\d+\. ProxyPass", line)
+             for line in [line.strip()]]
+    assert rules == ["1. " + backend.url + "/loc", "2. /app/e", "3. /s", "4. /app/static", "5. /app", "6. ^/x/(\\d+)$", "7. /raw", "8. /if"]
+
+
+# --- directives of httpd's own modules -------------------------------------------------------------
+
+@pytest.mark.own
+def test_every_directive_of_the_family_is_known(make):
+    """httpd lists what its modules have; none of it may be an invalid command here."""
+    family = [name.stem.removeprefix("mod_") for name in sorted(settings.MODULES.glob("mod_proxy*.so"))] + ["lbmethod_heartbeat"]
+    first = ["slotmem_shm", "watchdog", "proxy", *(name for name in family if name != "proxy")]
+    load = [load_line(name) for name in first if (settings.MODULES / f"mod_{name}.so").exists()]
+    listed = make.httpd("", family="std", start=False, proxy=load).dump("-L")
+    names = {name for name, module in re.findall(r"(?m)^(<?\w+) \((mod_\w+)\.c\)", listed) if module in {f"mod_{name}" for name in family}}
+    assert {"<Proxy", "ProxyPass", "ProxyHTMLEnable", "ProxyHCTemplate", "AllowCONNECT", "HeartbeatStorage", "ProxyFCGIBackendType"} <= names
+    for name in sorted(names - {"<Proxy", "<ProxyMatch"}):
+        status, text = make.httpd(f"{name} a b\n", family="std", start=False).configtest()
+        assert "Invalid command" not in text and "misspelled" not in text, (name, text)
+        assert status == 0 or name in text, (name, text)
+
+
 # --- merging through httpd -------------------------------------------------------------------------
 
-# One value for each level: main server, virtual host, <Location>, <Location> inside. None: not allowed there.
+# One value for each level: main server, virtual host, <Location> and <If>, <Location> inside. None: not allowed there.
 MATRIX = {
     "ProxyPreserveHost": ("On", "Off", "On", "Off"),
     "ProxyAddHeaders": ("Off", "On", "Off", "On"),
@@ -206,11 +276,18 @@ def test_every_directive_has_a_place_in_the_matrix():
     assert names == set(MATRIX) | NO_MATRIX
 
 
+IF = 4
+
+
+def value_at(name, level):
+    return MATRIX[name][2 if level == IF else level]
+
+
 @pytest.mark.own
-@pytest.mark.parametrize("levels", [(), (0,), (1,), (2,), (3,), (0, 1), (0, 2), (0, 1, 2, 3), (1, 3)], ids=str)
+@pytest.mark.parametrize("levels", [(), (0,), (1,), (2,), (3,), (IF,), (0, 1), (0, 2), (0, 1, 2, 3), (1, 3), (0, IF), (2, IF), (3, IF), (0, 1, 2, 3, IF)], ids=str)
 def test_the_innermost_scope_decides(make, levels):
     def said(level):
-        return "".join(f"{name} {values[level]}\n" for name, values in MATRIX.items() if level in levels and values[level])
+        return f"# level {level}\n" + "".join(f"{name} {value_at(name, level)}\n" for name in MATRIX if level in levels and value_at(name, level))
     server = make.httpd(f"""
 {said(0)}
 ProxyPass /out http://127.0.0.1:9/
@@ -224,14 +301,23 @@ ProxyPass /out http://127.0.0.1:9/
     <Location /in/deep>
         {said(3)}
     </Location>
+    <If "%{{REQUEST_URI}} == '/in/deep/if'">
+        {said(IF)}
+    </If>
 </VirtualHost>
 """, family="std", start=False)
+    lines = (server.root / "httpd.conf").read_text().splitlines()
+    begins = [next(n for n, line in enumerate(lines, 1) if line.strip() == f"# level {level}") for level in range(5)]
+
+    def line_of(name, level):
+        return next(n for n, line in enumerate(lines, 1) if n > begins[level] and line.split()[:1] == [name])
     base = f"http://one.test:{server.port}"
-    told = explained(server, base + "/out", base + "/in", base + "/in/deep")
-    for path, deepest in (("/out", 1), ("/in", 2), ("/in/deep", 3)):
-        settings = dict(line.split(" ", 1) for line in told[base + path]["setting"])
-        for name, values in MATRIX.items():
-            level = max((level for level in levels if level <= deepest and values[level]), default=None)
-            value, _, source = settings[name].partition(" (")
-            assert (source == "default)") == (level is None), (path, name, settings[name])
-            assert level is None or value == values[level], (path, name, settings[name])
+    told = explained(server, *[base + path for path in ("/out", "/in", "/in/deep", "/in/deep/if")])
+    for path, deepest in (("/out", 1), ("/in", 2), ("/in/deep", 3), ("/in/deep/if", IF)):
+        settings_of = dict(line.split(" ", 1) for line in told[base + path]["setting"])
+        for name in MATRIX:
+            level = max((level for level in levels if level <= deepest and value_at(name, level)), default=None)
+            value, _, source = settings_of[name].partition(" (")
+            expected = "default)" if level is None else f"{server.root}/httpd.conf:{line_of(name, level)})"
+            assert source == expected, (path, name, settings_of[name])
+            assert level is None or value == value_at(name, level), (path, name, settings_of[name])

@@ -122,5 +122,4 @@ help: ## this list
 bench-routes: all ## what finding a rule costs with 10 and 10,000 of them, and large configurations beside mod_proxy
 	$(Q)$(CXX) -std=c++20 -O2 -Isrc tests/bench/route_bench.cpp src/config/route_table.cpp src/config/servlet_path.cpp src/config/pattern.cpp \
 	  -o $(O)/route_bench
-	$(Q)$(O)/route_bench
-	$(Q)$(PYTHON) tests/bench/config_bench.py $(abspath $(PLAIN))/mod_cxxproxy.so
+	$(Q)$(PYTHON) tests/bench/config_bench.py --lookups $(O)/route_bench -o $(O)/bench-routes.json $(abspath $(PLAIN))/mod_cxxproxy.so

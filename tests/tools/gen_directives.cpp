@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "config/directive_rows.h"
+#include "config/neighbour_rows.h"
 #include "config/parameter_rows.h"
 
 namespace {
@@ -133,6 +134,8 @@ void print_not_yet() {
     const char* owner = row.place == Place::Member ? "backend" : row.place == Place::Balancer ? "balancer" : "ProxyPass";
     print("| " + code(row.name) + " | " + owner + " | " + cell(row.help) + " |\n");
   }
+  print("\nDirectives of other modules, which configtest names when they are not loaded:\n\n| directive | |\n|---|---|\n");
+  for (const auto& row : kNeighbourRows) print("| " + code(row.name) + " | " + cell(row.advice) + " |\n");
 }
 
 }  // namespace

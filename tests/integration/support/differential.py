@@ -190,7 +190,7 @@ def normal(value, server):
         value = DATE.sub(b"Date: DATE\r", value)
         # httpd writes this list in the order of a hash table with a seed.
         value = ALLOW.sub(lambda found: b"Allow: " + b",".join(sorted(found[1].split(b","))), value)
-        for port in server.ports:
+        for port in server.ports + ([server.tls_port] if server.tls_port else []):
             value = value.replace(b":%d" % port, b":PORT").replace(b"Port %d<" % port, b"Port PORT<")
         return value.replace(str(server.root).encode(), b"/ROOT")
     if isinstance(value, dict):

@@ -66,6 +66,8 @@ TEST_CASE("ten thousand rules in many virtual hosts are checked in one pass") {
     const std::string path = "/p" + std::to_string(i);
     REQUIRE(say(house.main, "ProxyPass " + path + " http://127.0.0.1:8080" + path) == "");
     house.main.own->reverses.push_back({path, *http::parse_url("http://127.0.0.1:8080" + path), "", {"test.conf", 1}});
+    REQUIRE(say(house.main, "ProxyPassMatch ^/q" + std::to_string(i) + "x http://127.0.0.1:8080") == "");
+    REQUIRE(say(house.main, "ProxyPass /r" + std::to_string(i) + " http://127.0.0.1:8080" + path + " mapping=encoded") == "");
   }
   for (int i = 0; i < 30; ++i) {
     house.said.push_back(std::make_unique<VhostConfig>());
@@ -73,6 +75,33 @@ TEST_CASE("ten thousand rules in many virtual hosts are checked in one pass") {
     house.said.back()->own->reverses.push_back({"/", *http::parse_url("http://127.0.0.1:8081/"), "", {"test.conf", 1}});
   }
   CHECK(house.findings().empty());
+}
+
+TEST_CASE("a path that requests fill hides nothing and is hidden by nothing but all paths") {
+  House house;
+  REQUIRE(say(house.main, "ProxyPass /t/${tenant} http://a/ interpolate", {}, 1) == "");
+  REQUIRE(say(house.main, "ProxyPass /t http://b/t", {}, 2) == "");
+  REQUIRE(say(house.main, "ProxyPass /t/${tenant}/x http://c/x interpolate", {}, 3) == "");
+  CHECK(house.findings().empty());
+}
+
+TEST_CASE("expressions: how every match begins, and which beginnings are enough") {
+  struct Row {
+    const char* expression;
+    const char* begin;
+    const char* covered;  // "" where a path must have more
+  };
+  const auto row = GENERATE(values<Row>({
+      {"^/app", "/app", "/app"}, {"^/app/(.*)$", "/app/", "/app/"}, {"^/app/.*", "/app/", "/app/"}, {"^/app(/.*)?$", "/app", ""},
+      {"^/app$", "/app", ""}, {"^/a\\.b/", "/a.b/", "/a.b/"}, {"^/v\\d+/x", "/v", ""}, {"^/apps?/", "/app", ""}, {"^/a+b", "/", ""},
+      {"^/a{2}", "/", ""}, {"^/(a|b)/", "/", ""}, {"^/a|^/b", "/", ""}, {"^/x[|(]y|/b", "/", ""}, {"^/x[]|(]y", "/x", ""},
+      {"^/[^]|]", "/", ""}, {"^/\\Qa|b\\E", "/", ""}, {"/app", "/", ""}, {"^(?i)/app", "/", ""}, {"\\.php$", "/", ""}, {"^", "/", "/"},
+      {"^/", "/", "/"}, {"^(.*)$", "/", "/"}, {"^/?(.*)$", "/", "/"}, {"^(/.*)$", "/", "/"}, {"/(.*)$", "/", "/"}, {".*", "/", "/"},
+      {"/", "/", "/"}, {"^/(.+)$", "/", ""}, {"", "/", ""}, {"^\\", "/", ""},
+  }));
+  INFO(row.expression);
+  CHECK(literal_begin(row.expression) == row.begin);
+  CHECK(covered_begin(row.expression).value_or("") == row.covered);
 }
 
 TEST_CASE("hosts that a resolver must know, each once, with the line that names it first") {

@@ -1,5 +1,5 @@
-// The matrix of merges: each directive of the table in the main server, a virtual host, a <Location> and a
-// <Location> inside it, said and left out in every combination. A new directive fails to compile here (the
+// The matrix of merges: each directive of the table in the main server, a virtual host, a <Location>, a
+// <Location> inside it and an <If>, said and left out in every combination. A new directive fails to compile here (the
 // switches have no default) or is missed by the first test.
 #include <catch2/catch.hpp>
 #include <algorithm>
@@ -17,8 +17,9 @@ using namespace cxxproxy::config;
 
 namespace {
 
-enum class Level { Main, Vhost, Location, Nested };
-constexpr std::array kLevels{Level::Main, Level::Vhost, Level::Location, Level::Nested};
+enum class Level { Main, Vhost, Location, Nested, If };
+constexpr std::array kLevels{Level::Main, Level::Vhost, Level::Location, Level::Nested, Level::If};
+constexpr std::size_t kLevelCount = kLevels.size();
 
 // How the values of scopes come together.
 enum class Merging {
@@ -31,7 +32,7 @@ enum class Merging {
 
 struct MatrixRow {
   Merging merging;
-  std::array<const char*, 4> values;  // one for each level, different from the default and from its neighbours
+  std::array<const char*, 4> values;  // one for each level but <If>, different from the default and from its neighbours
   const char* elsewhere = "";
 };
 
@@ -110,7 +111,7 @@ MatrixRow row_of(DirectiveId id) {
 struct Scopes {
   VhostConfig main;
   VhostConfig vhost;
-  std::array<LocationConfig, 4> scopes;  // per-directory values of each level
+  std::array<LocationConfig, kLevelCount> scopes;  // per-directory values of each level
 };
 
 bool flag_of(std::string_view text) { return text == "On"; }
@@ -216,11 +217,13 @@ Problem say_in(Scopes& all, const DirectiveRow& row, Level level, std::string_vi
 
 EffectiveValue merged_value(const Scopes& all, const DirectiveRow& row) {
   const auto server = merge(all.main, all.vhost);
-  std::array<AnswerChain, 3> joined;
+  std::array<AnswerChain, kLevelCount - 1> joined;
   LocationConfig scope = all.scopes[0];
-  for (std::size_t level = 1; level < 4; ++level) scope = merge(scope, all.scopes[level], joined[level - 1]);
+  for (std::size_t level = 1; level < kLevelCount; ++level) scope = merge(scope, all.scopes[level], joined[level - 1]);
   return effective_value(row, *server, scope).value();
 }
+
+const char* value_at(const MatrixRow& row, Level level) { return row.values[static_cast<std::size_t>(level == Level::If ? Level::Location : level)]; }
 
 bool may_stand(const MatrixRow& row, Level level) {
   if (row.merging == Merging::MainOnly) return level == Level::Main;
@@ -250,7 +253,7 @@ TEST_CASE("matrix: the innermost scope that says something decides, and its line
   for (const DirectiveRow& directive : kDirectiveRows) {
     const MatrixRow row = row_of(directive.id);
     if (row.merging == Merging::Lists || row.merging == Merging::OneValue) continue;
-    for (unsigned said = 0; said < 16; ++said) {
+    for (unsigned said = 0; said < (1u << kLevelCount); ++said) {
       Scopes all;
       std::string expected = directive.default_text;
       unsigned line = 0;
@@ -260,7 +263,7 @@ TEST_CASE("matrix: the innermost scope that says something decides, and its line
         if ((said & (1u << index)) == 0) continue;
         possible = possible && may_stand(row, level);
         if (!possible) break;
-        expected = row.values[index];
+        expected = value_at(row, level);
         line = index + 1;
         REQUIRE_FALSE(say_in(all, directive, level, expected));
       }

@@ -41,8 +41,9 @@ TEST_CASE("the ends of every range are accepted, what lies beyond is refused wit
   for (const auto& row : parameter_rows()) {
     if (!row.is_supported() || row.min >= row.max || row.kind == ValueKind::Flag) continue;
     INFO(row.name);
-    const std::int64_t unit = row.kind == ValueKind::Duration ? 1000 : row.kind == ValueKind::LoadFactor ? 100 : 1;
-    const std::string suffix = row.kind == ValueKind::Duration ? "ms" : "";
+    const bool is_time = row.kind == ValueKind::Duration || row.kind == ValueKind::Lifetime;
+    const std::int64_t unit = is_time ? 1000 : row.kind == ValueKind::LoadFactor ? 100 : 1;
+    const std::string suffix = is_time ? "ms" : "";
     const auto parsed = [&](std::int64_t value) { return parse_value(row, std::to_string(value / unit) + suffix); };
     REQUIRE(parsed(row.min));
     CHECK(*parsed(row.min) == row.min);

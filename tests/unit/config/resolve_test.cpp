@@ -67,6 +67,8 @@ TEST_CASE("defaults of a member, and of a plain one") {
   CHECK_FALSE(member.timeout.has_value());
   CHECK_FALSE(member.connect_timeout.has_value());
   CHECK_FALSE(member.ttl.has_value());
+  CHECK_FALSE(member.ping.has_value());
+  CHECK(member.address_ttl == std::chrono::seconds(30));
   CHECK_FALSE(member.total_timeout.has_value());
   CHECK(member.replay == Replay::On);
   CHECK(member.replay_body == 65536);
@@ -194,9 +196,9 @@ TEST_CASE("balancer parameters that do nothing are found") {
 TEST_CASE("every parameter arrives in the member it was said of") {
   House house;
   REQUIRE(say(house.main(),
-              "BalancerMember balancer://b http://h loadfactor=2.5 retry=1 timeout=2 connectiontimeout=3ms max=4 ttl=5 keepalive=on "
+              "BalancerMember balancer://b http://h loadfactor=2.5 retry=1 timeout=2 connectiontimeout=3ms max=4 ttl=5 ping=6ms addressttl=7 keepalive=on "
               "disablereuse=on status=+DH totaltimeout=250ms replay=safe replaybody=1000 responsefieldsize=4096") == "");
-  REQUIRE(say(house.main(), "ProxyPass / http://p status=-I replay=off replaybody=0 responsefieldsize=0") == "");
+  REQUIRE(say(house.main(), "ProxyPass / http://p status=-I addressttl=-1 replay=off replaybody=0 responsefieldsize=0") == "");
   auto& resolution = house.resolve();
   const MemberSpec& member = resolution.whole->balancers[0]->members[0];
   CHECK(member.loadfactor == 250);
@@ -205,6 +207,9 @@ TEST_CASE("every parameter arrives in the member it was said of") {
   CHECK(member.connect_timeout == std::chrono::milliseconds(3));
   CHECK(member.max == 4);
   CHECK(member.ttl == std::chrono::seconds(5));
+  CHECK(member.ping == std::chrono::milliseconds(6));
+  CHECK(member.address_ttl == std::chrono::seconds(7));
+  CHECK_FALSE(resolution.whole->plain[0]->address_ttl.has_value());
   CHECK(member.tcp_keepalive);
   CHECK_FALSE(member.reuse);
   CHECK(member.status == (bit(StatusFlag::Disabled) | bit(StatusFlag::HotStandby)));

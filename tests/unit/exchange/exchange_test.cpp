@@ -696,6 +696,87 @@ TEST_CASE("100 Continue is the backend's to give", "[exchange]") {
   }
 }
 
+TEST_CASE("ping: a request with a body asks first, whoever sends it", "[exchange]") {
+  World world(2, true);
+  world.group.members[0].ping = 300ms;
+  world.client.request.idempotent = false;
+  world.client.request.body = BodyKind::Length;
+  world.client.request.length = 4;
+  world.client.add_body("body");
+  const test::Script silent;
+  SECTION("a 100 lets the body go, and is not the client's") {
+    const auto script = world.connector.add({.reads = {bytes("HTTP/1.1 100 Continue\r\n\r\n"), test::would_block(), bytes(kOk)}});
+    world.run();
+    CHECK(world.client.interims.empty());
+    CHECK(script->received == "REQ a CL=4 EXPECT\r\n\r\nbody");
+    CHECK(world.members[0]->pool.idle() == 1);
+  }
+  SECTION("silence: the next member gets the request, whatever `replay` says") {
+    world.group.members[0].replay = GENERATE(config::Replay::On, config::Replay::Safe, config::Replay::Off);
+    const auto first = world.connector.add(silent);
+    const auto next = world.connector.add({.reads = {test::would_block(), bytes(kOk)}});
+    const auto step = world.step();
+    CHECK(step.deadline == world.clock.now() + 300ms);
+    world.run();
+    CHECK(first->received == "REQ a CL=4 EXPECT\r\n\r\n");
+    CHECK(next->received == "REQ b CL=4\r\n\r\nbody");
+    CHECK(world.client.status == 200);
+    REQUIRE(world.client.reports.size() == 1);
+    CHECK(world.client.reports[0].error.code == ProxyErrc::ContinueTimeout);
+    CHECK(world.client.reports[0].marked_failed);
+    CHECK(world.client.reports[0].limit == 300ms);
+  }
+  SECTION("silence of the last one is 503") {
+    world.group.members[1].ping = 200ms;
+    world.connector.add(silent);
+    world.connector.add(silent);
+    world.run();
+    CHECK(world.exchange->failure().code == ProxyErrc::ContinueTimeout);
+    CHECK(base::status_for(world.exchange->failure()) == 503);
+  }
+  SECTION("the next member's connection is waited for in peace") {
+    world.connector.add(silent);
+    world.connector.add({.connects = {test::would_block(), test::would_block()}, .reads = {bytes(kOk)}});
+    (void)world.step();
+    world.clock.advance(300ms);
+    const auto step = world.step();
+    CHECK(step.needs == exchange::kUpstreamWritable);
+    CHECK(step.deadline > world.clock.now());
+  }
+  SECTION("a final answer instead: the body stays here") {
+    const auto script = world.connector.add({.reads = {bytes("HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n")}});
+    world.run();
+    CHECK(world.client.status == 413);
+    CHECK(script->received == "REQ a CL=4 EXPECT\r\n\r\n");
+    CHECK(world.members[0]->pool.idle() == 0);
+  }
+  SECTION("a connection that ends before the 100 got no request") {
+    world.connector.add({.reads = {test::eof()}});
+    const auto next = world.connector.add({.reads = {test::would_block(), bytes(kOk)}});
+    world.run();
+    CHECK(next->received == "REQ b CL=4\r\n\r\nbody");
+  }
+  SECTION("after the 100 it has got one") {
+    world.connector.add({.reads = {bytes("HTTP/1.1 100 Continue\r\n\r\n"), test::would_block(), test::eof()}});
+    world.run();
+    CHECK(world.exchange->failure().code == ProxyErrc::ClosedBeforeHead);
+    CHECK(world.client.reports.size() == 1);
+  }
+}
+
+TEST_CASE("ping asks nothing where there is no body", "[exchange]") {
+  World world;
+  world.group.members[0].ping = 300ms;
+  SECTION("none") {}
+  SECTION("an empty one") {
+    world.client.request.body = BodyKind::Length;
+  }
+  const auto script = world.connector.add({.reads = {bytes(kOk)}});
+  world.run();
+  CHECK(script->received.find("EXPECT") == std::string::npos);
+  CHECK(world.client.status == 200);
+}
+
 TEST_CASE("a PUT is replayed with its body, a long one is not", "[exchange]") {
   const std::size_t size = GENERATE(100u, 60000u, 70000u);
   World world;

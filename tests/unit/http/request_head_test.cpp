@@ -137,7 +137,7 @@ TEST_CASE("an upgrade is asked for only when the caller says so", "[request_head
   head.fields = fields;
   head.upgrade = "websocket";
   CHECK(written(head) ==
-        "GET / HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Key: k\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+        "GET / HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Key: k\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
 }
 
 TEST_CASE("X-Forwarded fields", "[request_head]") {

@@ -3,6 +3,7 @@
 #include "../../support/scripted_upstream.h"
 #include "upstream/address_book.h"
 #include "upstream/connection_pool.h"
+#include "upstream/member_upstream.h"
 
 using namespace cxxproxy;
 using namespace std::chrono_literals;
@@ -124,6 +125,25 @@ TEST_CASE("addresses are looked up again when they are old", "[upstream]") {
   CHECK(resolver.lookups == 1);
   (void)book.addresses(clock.now() + 31s, error);
   CHECK(resolver.lookups == 2);
+}
+
+TEST_CASE("addressttl decides when addresses are old", "[upstream]") {
+  struct Row {
+    std::optional<base::Duration> ttl;
+    base::Duration later;
+    unsigned lookups;
+  };
+  const auto row = GENERATE(Row{0s, 0s, 2}, Row{5s, 4s, 1}, Row{5s, 5s, 2}, Row{std::nullopt, 24h, 1});
+  base::ManualClock clock;
+  test::ScriptedResolver resolver;
+  config::MemberSpec member;
+  member.url.host = "backend.test";
+  member.address_ttl = row.ttl;
+  upstream::MemberUpstream backend(member, resolver);
+  std::string error;
+  REQUIRE(backend.addresses.addresses(clock.now(), error));
+  REQUIRE(backend.addresses.addresses(clock.now() + row.later, error));
+  CHECK(resolver.lookups == row.lookups);
 }
 
 TEST_CASE("the old addresses stay when the name no longer resolves", "[upstream]") {
