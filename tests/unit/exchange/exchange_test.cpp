@@ -736,7 +736,7 @@ TEST_CASE("ping: a request with a body asks first, whoever sends it", "[exchange
   }
   SECTION("the next member's connection is waited for in peace") {
     world.connector.add(silent);
-    world.connector.add({.connects = {test::would_block(), test::would_block()}, .reads = {bytes(kOk)}});
+    world.connector.add({.reads = {bytes(kOk)}, .connects = {test::would_block(), test::would_block()}});
     (void)world.step();
     world.clock.advance(300ms);
     const auto step = world.step();
