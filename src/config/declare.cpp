@@ -82,6 +82,15 @@ std::string problem(const Statement& said, std::string_view text, std::string_vi
   return std::string(said.directive) + ": " + without_userinfo(text) + ": " + std::string(why);
 }
 
+namespace {
+
+Problem not_spoken(const Statement& said, std::string_view url, const std::string& scheme) {
+  if (is_spoken(scheme)) return std::nullopt;
+  return problem(said, url, "a backend with " + scheme + ":// " + not_supported_yet(""));
+}
+
+}  // namespace
+
 std::string url_problem(const Statement& said, std::string_view url, const http::UrlError& error) {
   if (error.kind == http::UrlProblem::NotSupportedYet) {
     return problem(said, url, "this kind of backend URL " + not_supported_yet(""));
@@ -113,8 +122,14 @@ base::Result<http::Url, std::string> parse_member_url(const Statement& said, std
     parsed->socket = said.surroundings->runtime_path(parsed->socket);
     if (parsed->socket.size() > http::kLongestSocketPath) return problem(said, url, "the path of the unix socket is longer than 107 characters");
   }
-  if (!is_spoken(parsed->scheme)) return problem(said, url, "a backend with " + parsed->scheme + ":// " + not_supported_yet(""));
+  if (auto why = not_spoken(said, url, parsed->scheme)) return std::move(*why);
   return *parsed;
+}
+
+Problem why_not_served(const Statement& said, std::string_view url) {
+  const auto origin = http::parse_origin(http::split_socket(url).rest);
+  if (origin) return not_spoken(said, url, origin->url.scheme);
+  return origin.error().kind == http::UrlProblem::NotSupportedYet ? Problem(url_problem(said, url, origin.error())) : std::nullopt;
 }
 
 DeclaredBalancer& declare_balancer(Declarations& lists, const Statement& said, const std::string& lower_case_name) {

@@ -26,6 +26,9 @@ std::string without_userinfo(std::string_view text);
 std::string problem(const Statement& said, std::string_view text, std::string_view why);
 std::string url_problem(const Statement& said, std::string_view url, const http::UrlError& error);
 
+// Why no request can go to this URL, which a directive of another module names: its kind is not supported yet.
+Problem why_not_served(const Statement& said, std::string_view url);
+
 base::Result<BalancerName, std::string> parse_balancer_url(const Statement& said, std::string_view url);
 base::Result<http::Url, std::string> parse_member_url(const Statement& said, std::string_view url);
 

@@ -47,6 +47,7 @@ struct WholeFacts {
   std::vector<ServerFacts> servers;  // as many as there are ServerViews
   std::vector<ListenPoint> listens;
   std::vector<SectionFact> sections;
+  std::vector<Finding> refused;  // backends of other modules' directives that cannot be served
 };
 
 std::vector<Finding> lint(std::span<const ServerView> servers, const Resolution& resolution, const WholeFacts& facts);

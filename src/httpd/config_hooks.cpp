@@ -81,7 +81,9 @@ std::vector<config::Finding> think_along(std::span<const config::ServerView> vie
   std::vector<config::Finding> findings = std::move(resolution.findings);
   const auto add = [&](std::vector<config::Finding> more) { findings.insert(findings.end(), more.begin(), more.end()); };
   add(read_session_keys(*resolution.whole, main_server->process->pconf));
-  add(config::lint(views, resolution, gather_facts(main_server)));
+  const config::WholeFacts facts = gather_facts(main_server);
+  add(facts.refused);
+  add(config::lint(views, resolution, facts));
   // At a real start the network may not be there yet, and nobody should wait for it.
   if (is_config_test() && vhost_config(main_server).check_names.value_or(true)) add(find_unknown_names(views));
   config::sort_findings(findings);

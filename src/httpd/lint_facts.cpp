@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "base/ascii.h"
+#include "config/declare.h"
 #include "httpd/config_hooks.h"
+#include "httpd/directives.h"
 #include "net/name_check.h"
 #include "httpd/httpd_api.h"
 
@@ -58,7 +60,7 @@ config::ServerFacts facts_of(const server_rec* server, const server_rec* main_se
 // The directives of all servers, one after the other.
 class TreeReader {
  public:
-  TreeReader(config::WholeFacts& facts, server_rec* main_server) : facts_(facts) {
+  TreeReader(config::WholeFacts& facts, server_rec* main_server) : facts_(facts), pool_(main_server->process->pconf) {
     std::size_t index = 0;
     for (const server_rec* server = main_server; server != nullptr; server = server->next, ++index) {
       if (server->defn_name != nullptr) by_line_.emplace(std::pair(std::string(server->defn_name), server->defn_line_number), index);
@@ -89,9 +91,26 @@ class TreeReader {
     if (is_rewrite || is_handler || base::iequals(name, "Header") || base::iequals(name, "RequestHeader")) {
       if (arguments.find("balancer://") != std::string::npos) facts.other_texts.append(arguments).append("\n");
     }
+    const bool proxies = base::iequals(name, "RewriteRule") && has_proxy_flag(arguments);
     if (is_rewrite && has_proxy_flag(arguments)) facts.hands_over = true;
     if (is_handler && arguments.find("proxy:") != std::string::npos) facts.hands_over = true;
+    if (proxies || is_handler) refuse_backend(node, proxies);
     if (base::iequals(name, "<Proxy") || base::iequals(name, "<CxxProxy")) take_section(node, server);
+  }
+
+  // A backend of a kind that is not there yet: better now than a 500 for each request.
+  void refuse_backend(const ap_directive_t& node, bool is_rule) {
+    const char* arguments = node.args != nullptr ? node.args : "";
+    std::string url = ap_getword_conf(pool_, &arguments);
+    if (is_rule) url = ap_getword_conf(pool_, &arguments);
+    const bool is_own = !is_rule && base::istarts_with(url, "cxxproxy:");
+    if (!is_own && foreign_mod_proxy_loaded()) return;
+    if (!is_rule) {
+      if (!is_own && !base::istarts_with(url, "proxy:")) return;
+      url.erase(0, url.find(':') + 1);
+    }
+    const config::SourceLine where{node.filename, static_cast<unsigned>(node.line_num)};
+    if (auto why = config::why_not_served({node.directive, where, nullptr}, url)) facts_.refused.push_back({true, where, std::move(*why)});
   }
 
   static bool has_proxy_flag(const std::string& arguments) {
@@ -138,6 +157,7 @@ class TreeReader {
   }
 
   config::WholeFacts& facts_;
+  apr_pool_t* pool_;
   std::map<std::pair<std::string, unsigned>, std::size_t> by_line_;
 };
 

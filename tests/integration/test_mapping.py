@@ -292,3 +292,24 @@ def test_each_url_keeps_its_parameters(make, abc, family):
     if settings.OWN:
         connection = {t: dict(fetch(server.port, f"/{t}/x").json()["fields"])["Connection"].lower() for t in "abc"}
         assert connection == {"a": "keep-alive", "b": "close", "c": "keep-alive"}
+
+
+# --- noquery ---------------------------------------------------------------------------------------
+
+@pytest.mark.own  # mod_proxy 2.4.71 accepts the word and passes the query
+@pytest.mark.parametrize("target, expected", [
+    ("/kept/x?a=1", "/kept/x?a=1"), ("/cut/x?a=1", "/cut/x"), ("/cut/x?", "/cut/x"), ("/cut", "/cut"),
+    ("/match/x?a=1", "/m/x"), ("/raw/a%2Fb?a=1", "/raw/a%2Fb"), ("/loc/x?a=1", "/loc/x")])
+def test_noquery_keeps_the_query_here(make, family, target, expected):
+    backend = make.echo()
+    server = make.httpd("""
+AllowEncodedSlashes NoDecode
+{P}ProxyPass /kept {b}/kept
+{P}ProxyPass /cut {b}/cut noquery
+{P}ProxyPassMatch ^/match/(.*)$ {b}/m/$1 noquery
+{P}ProxyPass /raw {b}/raw nocanon noquery
+<Location /loc>
+    {P}ProxyPass {b}/loc noquery
+</Location>
+""", b=backend.url, family=family)
+    assert fetch(server.port, target).json()["target"] == expected
