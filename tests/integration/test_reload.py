@@ -202,7 +202,7 @@ def set_status(path, member, status):
 
 
 def stop_and_start(server):
-    server.end()
+    server.shut_down()
     server.start()
 
 
@@ -222,7 +222,7 @@ def test_state_survives_restart_and_stop(make):
 
 def test_a_rest_ends_while_the_server_is_stopped(make):
     backends, server, _ = resting(make, retry=2)
-    server.end()
+    server.shut_down()
     ended = time.monotonic()
     until(lambda: time.monotonic() - ended > 2, "the rest is over by the wall clock")
     server.start()
@@ -240,7 +240,7 @@ def test_without_persist_a_stop_begins_afresh(make):
 
 def test_the_file_of_the_configuration_wins_over_the_state_file(make):
     backends, server, before = resting(make)
-    server.end()
+    server.shut_down()
     conf = "{P}BalancerPersist On\n" + STATUS
     server.configure(conf + pool(f"{backends[1].url} status=D", f"{backends[0].url} retry=100", "http://127.0.0.1:9 status=D"))
     server.start()
@@ -250,7 +250,7 @@ def test_the_file_of_the_configuration_wins_over_the_state_file(make):
 def test_letters_of_the_state_file_survive(make):
     """Letters that were set at run time: put there through the file, which knows them for each member."""
     _, server, _ = resting(make)
-    server.end()
+    server.shut_down()
     set_status(server.root / FILE, 1, DRAIN)
     server.start()
     assert numbers(server)[1]["Status"] == "Init Drn Ok"
@@ -269,7 +269,7 @@ def test_letters_of_the_state_file_survive(make):
     (None, "it cannot be read")], ids=lambda v: v if isinstance(v, str) else "")
 def test_a_file_that_does_not_fit_is_ignored_with_one_line(make, damage, why):
     _, server, _ = resting(make)
-    server.end()
+    server.shut_down()
     path = server.root / FILE
     if damage is None:
         path.unlink()
@@ -296,7 +296,7 @@ def test_a_state_file_that_cannot_be_written_does_not_stop_the_stop(make):
     server.graceful()
     server.expect_log(r"\(21\)Is a directory: CXP0015: cannot write the state file .*/run/cxxproxy-state")
     assert told(server) == before
-    server.end()
+    server.shut_down()
     assert server.error_log().count("CXP0015") == 2
     (server.root / FILE).rmdir()
     server.start()

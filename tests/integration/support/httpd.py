@@ -280,7 +280,7 @@ class Httpd:
                 shutil.rmtree(self.root, ignore_errors=True)
         assert not trouble, "\n".join(trouble)
 
-    def end(self):
+    def shut_down(self):
         """apachectl stop; start() may follow."""
         trouble = self._terminate()
         assert not trouble, trouble
