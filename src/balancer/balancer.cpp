@@ -69,14 +69,15 @@ Balancer::~Balancer() = default;
 std::optional<std::size_t> Balancer::pick(const TriedSet& tried, base::Instant now, PickObserver* observer,
                                           const PickHint& hint) noexcept {
   if (!view_is_valid(now)) refresh(now, observer);
-  if (tried.empty() && spec_.retry_budget != 0 && slot_.retry_account.load(kRelaxed) < kMostRetries) {
+  const bool first_turn = tried.empty() && hint.busy == nullptr;
+  if (first_turn && spec_.retry_budget != 0 && slot_.retry_account.load(kRelaxed) < kMostRetries) {
     slot_.retry_account.fetch_add(spec_.retry_budget, kRelaxed);
   }
   if (hint.route < spec_.routes.size()) {
     if (const auto own = member_for_session(hint.route, tried)) return chosen(*own);
     if (spec_.no_failover) return std::nullopt;
   }
-  if (!tried.empty()) return pick_again(tried, now, hint);
+  if (!first_turn) return pick_again(tried, now, hint);
   const Offer* offer = offer_.load(kAcquire);
   if (offer == nullptr) return std::nullopt;
   const std::optional<std::size_t> index = policy_->pick(View(spec_, shared_, *offer, now, true), hint);
@@ -86,13 +87,35 @@ std::optional<std::size_t> Balancer::pick(const TriedSet& tried, base::Instant n
 }
 
 // Rare and therefore simple: looks at all members.
-std::optional<std::size_t> Balancer::pick_again(const TriedSet& tried, base::Instant now, const PickHint& hint) noexcept {
-  MemberSet left = usable(tried, Grace::None);
+MemberSet Balancer::left_for(const TriedSet& tried) const noexcept {
+  MemberSet left;
+  if (tried.empty()) {
+    const Offer* offer = offer_.load(kAcquire);
+    for (std::size_t place = 0; offer != nullptr && place < offer->size(); ++place) left.insert(offer->member(place));
+    return left;
+  }
+  left = usable(tried, Grace::None);
   if (left.empty()) left = usable(tried, Grace::Ejected);
   if (left.empty() && spec_.force_recovery) left = usable(tried, Grace::All);
+  return left;
+}
+
+std::optional<std::size_t> Balancer::pick_again(const TriedSet& tried, base::Instant now, const PickHint& hint) noexcept {
+  MemberSet left = left_for(tried);
+  if (hint.busy != nullptr) left.remove_all(*hint.busy);
   if (left.empty()) return std::nullopt;
   const std::optional<std::size_t> index = pick_from(left, now, hint);
   return index ? chosen(*index) : std::nullopt;
+}
+
+MemberSet Balancer::candidates(const TriedSet& tried, base::Instant now, PickObserver* observer, const PickHint& hint) noexcept {
+  if (!view_is_valid(now)) refresh(now, observer);
+  if (hint.route < spec_.routes.size()) {
+    MemberSet own;
+    if (const auto member = member_for_session(hint.route, tried)) own.insert(*member);
+    if (!own.empty() || spec_.no_failover) return own;
+  }
+  return left_for(tried);
 }
 
 std::optional<std::size_t> Balancer::pick_from(const MemberSet& set, base::Instant now, const PickHint& hint) noexcept {
@@ -130,6 +153,12 @@ std::optional<std::size_t> Balancer::chosen(std::size_t index) noexcept {
   shared_.flights.begin(rows_[index], shared_.place);
   if (needs_total_) shared_.flights.begin(shared_.balancer_row, shared_.place);
   return index;
+}
+
+void Balancer::passed_over(std::size_t index) noexcept {
+  if (index >= members_.size()) return;
+  members_[index]->chosen.fetch_sub(1, kRelaxed);
+  ended(index);
 }
 
 void Balancer::ended(std::size_t index) noexcept {

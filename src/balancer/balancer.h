@@ -18,6 +18,8 @@
 //         A disabled, stopped, draining or check-failed member does not prevent that.
 //         A request of a session gets a usable member with its route, also a draining one, else one of the
 //         routes that those redirect to; else any member, or nobody with nofailover=On. It takes no turn.
+//         A member without a free slot is busy, not failed: it is passed over while another one that is on
+//         offer has room. Nobody else comes on offer for that, neither the next set nor a standby.
 //         A process that dies between changing a state and moving the epoch is healed within
 //         kLongestView.
 // ERRORS  pick gives no value when no member is left for this request: the answer is 503.
@@ -87,6 +89,10 @@ class Balancer {
   [[nodiscard]] std::optional<std::size_t> pick(const TriedSet& tried, base::Instant now, PickObserver* observer = nullptr,
                                                 const PickHint& hint = {}) noexcept;
   void ended(std::size_t index) noexcept;
+  // It was picked, has no free slot and gets nothing.
+  void passed_over(std::size_t index) noexcept;
+  // Whom pick() chooses among, busy or not; empty: it would give no value.
+  MemberSet candidates(const TriedSet& tried, base::Instant now, PickObserver* observer, const PickHint& hint) noexcept;
 
   // The member answered with this status, `latency` after it was picked (unset: not measured).
   Consequence answered(std::size_t index, int status, std::optional<base::Duration> latency, base::Instant now) noexcept;
@@ -131,6 +137,7 @@ class Balancer {
   void note_presence(const MemberSet& offered, const Offer& offer, base::Instant now) noexcept;
   void end_rests(base::Instant now, PickObserver* observer) noexcept;
   std::int64_t next_rest_end(base::Instant now) const noexcept;
+  MemberSet left_for(const TriedSet& tried) const noexcept;
   std::optional<std::size_t> pick_again(const TriedSet& tried, base::Instant now, const PickHint& hint) noexcept;
   std::optional<std::size_t> pick_from(const MemberSet& set, base::Instant now, const PickHint& hint) noexcept;
   std::optional<std::size_t> warm_one(std::size_t index, const TriedSet& tried, base::Instant now, const PickHint& hint) noexcept;

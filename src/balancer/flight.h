@@ -7,6 +7,8 @@
 // ERRORS  None.
 #pragma once
 
+#include <utility>
+
 #include "balancer/balancer.h"
 
 namespace cxxproxy::balancer {
@@ -43,6 +45,11 @@ class Flight {
   }
   Consequence failed(Failure failure, base::Instant now) noexcept {
     return balancer_ != nullptr ? balancer_->attempt_failed(index_, failure, now) : Consequence{};
+  }
+
+  // The member had no room: the attempt is not made.
+  void passed_over() noexcept {
+    if (balancer_ != nullptr) std::exchange(balancer_, nullptr)->passed_over(index_);
   }
 
   void end() noexcept {

@@ -21,6 +21,14 @@ std::uint32_t Flights::claim(std::uint32_t process) noexcept {
   return places_ - 1;
 }
 
+std::optional<std::uint32_t> Flights::place_of(std::uint32_t process) const noexcept {
+  const std::uint32_t used = places_used();
+  for (std::uint32_t place = 0; place < used; ++place) {
+    if (owners_[place].load(std::memory_order_acquire) == process) return place;
+  }
+  return std::nullopt;
+}
+
 std::uint32_t Flights::release(std::uint32_t process) noexcept {
   std::uint32_t taken_back = 0;
   const std::uint32_t used = places_used();

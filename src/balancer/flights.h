@@ -16,6 +16,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 namespace cxxproxy::balancer {
 
@@ -34,6 +35,9 @@ class Flights {
 
   // In a child that starts: its place from now on.
   [[nodiscard]] std::uint32_t claim(std::uint32_t process) noexcept;
+
+  // The place of a living child.
+  std::optional<std::uint32_t> place_of(std::uint32_t process) const noexcept;
 
   // In the parent, after it has waited for a child: the counts of the child are taken back and its place
   // is free. Returns how many attempts it had left. One caller at a time.

@@ -33,6 +33,12 @@ class MemberSet {
     for (const std::uint64_t word : words_) count += static_cast<std::size_t>(std::popcount(word));
     return count;
   }
+  constexpr void insert_all(const MemberSet& others) noexcept {
+    for (std::size_t i = 0; i < words_.size(); ++i) words_[i] |= others.words_[i];
+  }
+  constexpr void remove_all(const MemberSet& others) noexcept {
+    for (std::size_t i = 0; i < words_.size(); ++i) words_[i] &= ~others.words_[i];
+  }
   constexpr void clear() noexcept { words_.fill(0); }
 
   friend constexpr bool operator==(const MemberSet&, const MemberSet&) noexcept = default;

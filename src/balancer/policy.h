@@ -31,6 +31,9 @@ struct PickHint {
   std::uint64_t key = 0;  // lbmethod=hash: text_hash() of the request's key
   bool has_key = false;
   std::size_t route = config::kNoRoute;  // in BalancerSpec::routes: a session belongs to its members
+  // Members without a free slot: they are passed over, and the request has had its turn. A session's member
+  // is given all the same.
+  const MemberSet* busy = nullptr;
 };
 
 // A balancer's part of the shared segment, as one child sees it.

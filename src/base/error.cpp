@@ -48,6 +48,7 @@ constexpr std::array<ErrcInfo, static_cast<std::size_t>(E::Count)> kTable{{
     {E::NoSuchBalancer, 134, S::Internal, 503, "no balancer of this name with members is configured"},
     {E::UnsupportedScheme, 135, S::Internal, 500, "the scheme of the backend URL is not supported"},
     {E::Internal, 136, S::Internal, 500, "internal failure"},
+    {E::QueueFull, 138, S::Upstream, 503, "all connections allowed to the members are in use, and as many requests wait as may"},
 }};
 
 constexpr bool table_is_in_order() {

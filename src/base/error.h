@@ -60,6 +60,7 @@ enum class ProxyErrc : std::uint8_t {
   NoSuchBalancer,
   UnsupportedScheme,
   Internal,
+  QueueFull,
   Count,  // number of values, not a failure
 };
 

@@ -34,7 +34,9 @@ constexpr auto kRows = std::to_array<ParameterRow>({
     {ParameterId::ConnectionTimeout, "connectiontimeout", Place::Member, ValueKind::Duration, kMillisecond, kLongest, "timeout",
      "the longest wait for a new connection to this backend"},
     {ParameterId::Max, "max", Place::Member, ValueKind::Integer, 0, 1'000'000, "0",
-     "connections to this backend per child process; 0 or unset: no limit (each thread uses at most one)"},
+     "connections to this backend per child process; 0 or unset: no limit; a request beyond waits (see acquire, queuetimeout)"},
+    {ParameterId::MaxTotal, "maxtotal", Place::Member, ValueKind::Integer, 0, kLargestTotal, "0",
+     "connections to this backend over all child processes; 0 or unset: no limit; a request beyond waits (see acquire, queuetimeout)"},
     {ParameterId::Ping, "ping", Place::Member, ValueKind::Duration, kMillisecond, kLongest, "none",
      "a request with a body asks first (Expect: 100-continue): a backend that says nothing for so long has failed, and the next member gets the "
      "request, or 503 is answered; requests without a body are sent as they are"},
@@ -81,11 +83,12 @@ constexpr auto kRows = std::to_array<ParameterRow>({
      "what a backend sends is passed on at once when nothing follows it, as mod_proxy does for http"},
     {ParameterId::FlushWait, "flushwait", Place::Member, ValueKind::Integer, 0, 1000, "10", "accepted without effect",
      "it belongs to flushpackets"},
-    {ParameterId::Min, "min", Place::Member, ValueKind::Integer, 0, 1'000'000, "0", "accepted without effect", "connections are made when they are needed"},
-    {ParameterId::SoftMax, "smax", Place::Member, ValueKind::Integer, 0, 1'000'000, "max", "accepted without effect",
-     "ttl is the idle lifetime of every kept connection"},
-    {ParameterId::Acquire, "acquire", Place::Member, ValueKind::Duration, kMillisecond, kLongest, "none", "accepted without effect",
-     "a request waits for a free connection as long as timeout says"},
+    {ParameterId::Min, "min", Place::Member, ValueKind::Integer, 0, 1'000'000, "0",
+     "so many unused connections of each child process are kept although their ttl is over; they are not made in advance"},
+    {ParameterId::SoftMax, "smax", Place::Member, ValueKind::Integer, 0, 1'000'000, "0",
+     "unused connections of each child process above this are closed when their ttl is over, without ttl at once; set it to keep so many"},
+    {ParameterId::Acquire, "acquire", Place::Member, ValueKind::Milliseconds, kMillisecond, kLongest, "timeout",
+     "the longest wait for a free connection where max or maxtotal are used up, then 503; the member is not marked as failed"},
     {ParameterId::LbMethod, "lbmethod", Place::Balancer, ValueKind::Method, 0, 0, "byrequests",
      "how a member is chosen: byrequests in turn, bytraffic fewest bytes, bybusyness fewest requests in flight of all, "
      "leastload fewest in flight of two, ewma soonest answer of two, hash by a key of the request, random, first in the file"},
@@ -123,6 +126,13 @@ constexpr auto kRows = std::to_array<ParameterRow>({
      "Secure of the cookie of stickycookie; auto: for clients that speak TLS with this server"},
     {ParameterId::StickyCookieHttpOnly, "stickycookiehttponly", Place::Balancer, ValueKind::Flag, 0, 1, "On",
      "HttpOnly of the cookie of stickycookie"},
+    {ParameterId::Queue, "queue", Place::Balancer, ValueKind::Integer, 0, kLargestTotal, "no bound",
+     "requests that may wait at a time, over all child processes, because every usable member is at max or maxtotal; one more is answered "
+     "503; 0: nobody waits"},
+    {ParameterId::QueueTimeout, "queuetimeout", Place::Balancer, ValueKind::Duration, kMillisecond, kLongest, "acquire",
+     "how long such a request waits, then 503; unset: as long as the longest acquire of the members"},
+    {ParameterId::WaitForMember, "timeout", Place::Balancer, ValueKind::Duration, 0, kLongest, "0",
+     "how long a request waits for a usable member when there is none (with forcerecovery=On that is when all are taken out); 0: 503 at once"},
     {ParameterId::RetryBudget, "retrybudget", Place::Balancer, ValueKind::Percent, 0, 1'000, "0",
      "further attempts in percent of the requests, so that failures do not multiply the load (100 can be saved up); 0: no limit"},
     {ParameterId::EjectFailures, "ejectfailures", Place::Balancer, ValueKind::Integer, 0, 1'000'000, "0",
@@ -163,7 +173,6 @@ constexpr auto kRows = std::to_array<ParameterRow>({
     not_yet("hctemplate", Place::Member, "named health check parameters"),
     not_yet("hcexpr", Place::Member, "condition for the health check's answer"),
 
-    not_yet("timeout", Place::Balancer, "wait for a usable member"),
     not_yet("nonce", Place::Balancer, "secret of the manager page"),
 });
 
@@ -277,6 +286,8 @@ std::string allowed_values(const ParameterRow& row) {
       return duration_text(row.min) + " to " + duration_text(row.max) + ", plain numbers are seconds, units ms s min h";
     case ValueKind::Lifetime:
       return "-1, or " + duration_text(row.min) + " to " + duration_text(row.max) + ", plain numbers are seconds, units ms s min h";
+    case ValueKind::Milliseconds:
+      return duration_text(row.min) + " to " + duration_text(row.max) + ", plain numbers are milliseconds, units ms s min h";
     case ValueKind::LoadFactor:
       return std::to_string(row.min / 100) + " to " + std::to_string(row.max / 100) + ", at most two decimals";
     case ValueKind::Status:
@@ -341,6 +352,8 @@ Value parse_value(const ParameterRow& row, std::string_view text) {
     case ValueKind::Lifetime:
       if (text == "-1") return std::int64_t{-1};
       return in_range(parse_duration(text), "not a duration", row);
+    case ValueKind::Milliseconds:
+      return in_range(parse_integer(text) ? parse_duration(std::string(text) + "ms") : parse_duration(text), "not a duration", row);
     case ValueKind::LoadFactor:
       return in_range(parse_load_factor(text), "not a load factor", row);
     case ValueKind::Status: {

@@ -40,6 +40,7 @@ enum class ValueKind : std::uint8_t {
   FlushWord,
   Duration,
   Lifetime,  // a duration, or -1: for ever
+  Milliseconds,  // a duration whose plain numbers are milliseconds
   LoadFactor,
   Status,
   Method,
@@ -66,6 +67,7 @@ enum class ParameterId : std::uint8_t {
   Max,
   Ping,
   AddressTtl,
+  MaxTotal,
   Ttl,
   KeepAlive,
   DisableReuse,
@@ -105,6 +107,9 @@ enum class ParameterId : std::uint8_t {
   StickyCookieSecure,
   StickyCookieHttpOnly,
   Growth,
+  Queue,
+  QueueTimeout,
+  WaitForMember,
   RetryBudget,
   EjectFailures,
   EjectRate,

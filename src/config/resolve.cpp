@@ -31,6 +31,10 @@ MemberSpec make_member(const DeclaredMember& said, const std::string& key_prefix
   member.loadfactor = static_cast<std::uint32_t>(set.value(ParameterId::LoadFactor).value_or(member.loadfactor));
   member.status = apply_status(default_status, set.value(ParameterId::Status).value_or(0));
   member.max = static_cast<unsigned>(set.value(ParameterId::Max).value_or(0));
+  member.max_total = static_cast<std::uint32_t>(set.value(ParameterId::MaxTotal).value_or(0));
+  member.min_idle = static_cast<std::size_t>(set.value(ParameterId::Min).value_or(0));
+  if (const auto soft_max = set.value(ParameterId::SoftMax)) member.soft_max = static_cast<std::size_t>(*soft_max);
+  member.acquire = as_duration(set.value(ParameterId::Acquire));
   member.tcp_keepalive = set.value(ParameterId::KeepAlive).value_or(0) != 0;
   // A URL that requests fill may lead to many places: its connections are kept when that is asked for,
   // and where the place is one.
@@ -103,6 +107,9 @@ void read_balancer_parameters(const ParameterSet& set, BalancerSpec& balancer) {
   balancer.sticky_cookie = make_sticky_cookie(set);
   balancer.retry_budget = static_cast<std::uint32_t>(set.value(ParameterId::RetryBudget).value_or(0));
   balancer.ejection = make_ejection(set);
+  if (const auto queue = set.value(ParameterId::Queue)) balancer.queue = static_cast<std::uint32_t>(*queue);
+  balancer.queue_timeout = as_duration(set.value(ParameterId::QueueTimeout));
+  balancer.wait_for_member = base::Duration(set.value(ParameterId::WaitForMember).value_or(0));
 }
 
 class Resolver {
@@ -138,6 +145,11 @@ class Resolver {
       if (const auto* setting = said.parameters.find(id)) warn(setting->where, subject + parameter_row(id).name + " has no effect: " + why);
     };
     idle(ParameterId::Growth, "members are not added at run time");
+    const bool limited = std::any_of(said.members.begin(), said.members.end(), [](const DeclaredMember& member) {
+      return member.parameters.value(ParameterId::Max).value_or(0) != 0 || member.parameters.value(ParameterId::MaxTotal).value_or(0) != 0;
+    });
+    if (!limited && balancer.wait_for_member.count() == 0) idle(ParameterId::Queue, "no member has max or maxtotal");
+    if (!limited) idle(ParameterId::QueueTimeout, "no member has max or maxtotal");
     if (balancer.method != Method::Hash) {
       idle(ParameterId::HashKey, "lbmethod is not hash");
       idle(ParameterId::HashFactor, "lbmethod is not hash");

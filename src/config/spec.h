@@ -67,6 +67,9 @@ struct MemberSpec {
   std::uint32_t status = 0;        // StatusFlag bits from the file
   bool persist = false;            // its state survives a restart
   unsigned max = 0;                // connections per child, 0 = no limit (the threads are one)
+  std::uint32_t max_total = 0;     // connections over all children, 0 = no limit
+  std::size_t min_idle = 0;              // kept connections that ttl does not close
+  std::optional<std::size_t> soft_max;   // the same; without a ttl those above it are closed at once
   bool tcp_keepalive = false;
   bool reuse = true;               // keep connections to the backend
   bool any_host = false;           // host and port come from the URL of each request; its connections are never kept
@@ -76,6 +79,7 @@ struct MemberSpec {
   std::optional<base::Duration> ping;             // a request with a body asks first, and waits so long for a 100
   std::optional<base::Duration> address_ttl{std::chrono::seconds(30)};  // of a resolved name; none: as long as the child lives
   std::optional<base::Duration> ttl;              // idle lifetime of a kept connection
+  std::optional<base::Duration> acquire;          // longest wait for a free slot; unset: timeout
   std::optional<base::Duration> total_timeout;    // unset: no limit for a request as a whole
   std::string upgrade = "websocket";  // protocols that a client may switch to: a comma list, NONE or ANY
   Replay replay = Replay::On;
@@ -165,8 +169,13 @@ struct BalancerSpec {
   std::vector<SessionRoute> routes;              // of the members, by name
   std::uint32_t retry_budget = 0;                // further attempts in percent of the requests; 0 = no limit
   Ejection ejection;
+  std::optional<std::uint32_t> queue;            // requests that wait for a slot at a time over all children; unset: no bound
+  std::optional<base::Duration> queue_timeout;   // longest wait for a slot; unset: acquire of the members
+  base::Duration wait_for_member{};              // longest wait for a usable member while there is none
 };
 
+// maxtotal and queue (balancer/limits.h).
+inline constexpr std::uint32_t kLargestTotal = 4096;
 inline constexpr std::size_t kMaxMembers = 1024;
 
 }  // namespace cxxproxy::config

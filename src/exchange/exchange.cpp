@@ -32,12 +32,11 @@ Exchange::Exchange(const Destination& destination, Downstream& downstream, const
       services_(services),
       may_wait_(services.may_wait),
       started_(services.clock.now()),
-      total_deadline_(total_deadline_of_all()) {}
+      total_deadline_(downstream.facts().body == BodyKind::None ? base::Instant::max() : longest_total_deadline()) {}
 
 // Until a member is chosen the request has the longest of the members' total timeouts; one member
 // without a limit means none.
-base::Instant Exchange::total_deadline_of_all() const {
-  if (downstream_.facts().body == BodyKind::None) return base::Instant::max();
+base::Instant Exchange::longest_total_deadline() const {
   base::Duration longest = base::Duration::zero();
   for (const upstream::MemberUpstream* member : destination_.members) {
     if (!member->spec.total_timeout) return base::Instant::max();
@@ -48,7 +47,7 @@ base::Instant Exchange::total_deadline_of_all() const {
 
 Step Exchange::step() {
   for (;;) {
-    const bool limited = total_deadline_ != base::Instant::max() && state_ != State::Pick && state_ < State::Discarding;
+    const bool limited = total_deadline_ != base::Instant::max() && (state_ != State::Pick || waiter_.waits()) && state_ < State::Discarding;
     if (limited && services_.clock.now() >= total_deadline_) {
       (void)total_time_over();
       continue;
@@ -58,8 +57,8 @@ Step Exchange::step() {
     Flow flow = Flow::Progress;
     switch (state_) {
       case State::Prefetch: flow = prefetch(needs); break;
-      case State::Pick: flow = pick(); break;
-      case State::Slot: flow = take_slot(needs); break;
+      case State::Pick: flow = pick(needs); break;
+      case State::Slot: flow = use_slot(); break;
       case State::Connecting: flow = connect(needs); break;
       case State::Running: flow = run(needs); break;
       case State::Discarding: flow = discard(needs); break;
@@ -79,7 +78,11 @@ Step Exchange::step() {
     step.tunnel = state_ == State::Tunnel;
     if (head_held_) step.deadline = std::min(step.deadline, held_until_);
     if (lease_ && lease_.stream() != nullptr) step.upstream_descriptor = lease_.stream()->descriptor();
-    if ((needs & kPoolSlot) != 0) step.pool = &member().pool;
+    if ((needs & kPoolSlot) != 0) {
+      step.line = destination_.line;
+      step.waiter = &waiter_;
+      step.deadline = std::min(step.deadline, look_again_);
+    }
     return step;
   }
 }
@@ -176,23 +179,9 @@ void Exchange::keep_body(std::span<const ConstBuffer> parts, std::size_t bytes) 
 
 // ---------------------------------------------------------------- where to
 
-void Exchange::choose_member() {
-  const auto now = services_.clock.now();
-  next_member_ = destination_.balancer->pick(tried_, now, downstream_.pick_observer(), downstream_.pick_hint());
-  if (next_member_) flight_.begin(*destination_.balancer, *next_member_, now);
-}
-
-Exchange::Flow Exchange::pick() {
-  armed_ = false;
-  if (destination_.balancer != nullptr) {
-    if (attempts_ == 0) choose_member();
-    const auto chosen = std::exchange(next_member_, std::nullopt);
-    if (!chosen) return give_up({ProxyErrc::NoUsableMember, Phase::Route, true, 0});
-    member_index_ = *chosen;
-    tried_.insert(member_index_);
-  }
+Exchange::Flow Exchange::begin_attempt() {
   replayed_ = false;
-  fresh_ = false;
+  armed_ = false;
   ++attempts_;
   total_deadline_ = member().spec.total_timeout ? started_ + *member().spec.total_timeout : base::Instant::max();
   downstream_.member_chosen(member().spec, member_index_);
@@ -200,14 +189,8 @@ Exchange::Flow Exchange::pick() {
   return Flow::Progress;
 }
 
-Exchange::Flow Exchange::take_slot(unsigned& needs) {
-  const RequestFacts& facts = downstream_.facts();
-  lease_ = member().pool.acquire(services_.clock.now(), fresh_ || facts.fresh_connection || !facts.keep_alive || facts.http10);
-  if (!lease_) {
-    if (!armed_) arm(timeout());
-    needs |= kPoolSlot;
-    return Flow::Waiting;
-  }
+// With a slot.
+Exchange::Flow Exchange::use_slot() {
   armed_ = false;
   // One look before a kept connection is used: closed by the backend means a replay saved, and bytes
   // that nobody asked for would be taken for the answer (response queue poisoning).

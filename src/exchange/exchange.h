@@ -23,6 +23,7 @@
 
 #include "balancer/balancer.h"
 #include "balancer/flight.h"
+#include "balancer/waiting_line.h"
 #include "base/clock.h"
 #include "codec/http1/http1_codec.h"
 #include "exchange/downstream.h"
@@ -50,6 +51,7 @@ inline constexpr base::Duration kDiscardWait = std::chrono::milliseconds(100);
 struct Destination {
   balancer::Balancer* balancer = nullptr;  // null: exactly one member
   std::span<upstream::MemberUpstream* const> members;
+  balancer::WaitingLine* line = nullptr;  // null: nobody waits for a slot, and there is no limit over all children
 };
 
 struct Services {
@@ -78,12 +80,14 @@ struct Step {
   int upstream_descriptor = -1;
   bool tunnel = false;  // bytes of another protocol are relayed
   bool waited = false;  // the thread has already waited one stream patience for it, or it is not worth it
-  upstream::ConnectionPool* pool = nullptr;  // for kPoolSlot
+  balancer::WaitingLine* line = nullptr;  // for kPoolSlot: where the waiter stands
+  balancer::Waiter* waiter = nullptr;
 };
 
 class Exchange {
  public:
   Exchange(const Destination& destination, Downstream& downstream, const Services& services);
+  ~Exchange() { leave_slot(false); }
 
   Step step();
 
@@ -98,6 +102,8 @@ class Exchange {
 
   const base::Error& failure() const noexcept { return failure_; }
   bool answer_started() const noexcept { return answer_started_; }
+  // After a failure for want of a slot: how long the client had better wait.
+  std::chrono::seconds retry_after() const noexcept;
   // The request body was taken from the client to its end.
   bool body_complete() const noexcept { return body_complete_; }
 
@@ -107,8 +113,18 @@ class Exchange {
 
   Flow prefetch(unsigned& needs);
   void choose_member();
-  Flow pick();
-  Flow take_slot(unsigned& needs);
+  Flow pick(unsigned& needs);
+  struct Search;
+  Search find_slot();
+  bool take_slot(std::size_t index, const balancer::MemberSet& barred);
+  bool has_room(std::size_t index) const;
+  balancer::MemberSet members_without_slot(const balancer::MemberSet& barred);
+  balancer::PickHint pick_hint();
+  Flow wait_in_line(const Search& search, unsigned& needs);
+  base::Duration longest_wait(base::ProxyErrc reason) const;
+  void leave_slot(bool keep) noexcept;
+  Flow begin_attempt();
+  Flow use_slot();
   Flow connect(unsigned& needs);
   Flow start_connect();
   Flow begin_request();
@@ -160,7 +176,7 @@ class Exchange {
   upstream::IoResult read_upstream(std::span<char> into);
   upstream::MemberUpstream& member() const { return *destination_.members[member_index_]; }
   base::Duration timeout() const;
-  base::Instant total_deadline_of_all() const;
+  base::Instant longest_total_deadline() const;
   std::size_t body_buffer() const { return member().spec.io_buffer_size != 0 ? member().spec.io_buffer_size : services_.body_buffer; }
 
   const Destination destination_;
@@ -176,10 +192,15 @@ class Exchange {
   std::optional<std::size_t> next_member_;  // chosen when the attempt before it failed
   balancer::TriedSet tried_{};
   balancer::Flight flight_;     // this attempt, where a balancer counts it
-  bool fresh_ = false;          // next lease must be a new connection: this is a replay
   bool replayed_ = false;       // this member was already tried again on a new connection
 
   upstream::Lease lease_;
+  balancer::Permit permit_;     // where the member has a limit over all children
+  balancer::Waiter waiter_;
+  std::size_t lane_ = balancer::WaitingLine::kAnyMember;
+  base::Instant wait_began_{};
+  base::Instant look_again_{};  // the first of a lane looks now and then
+  base::ProxyErrc wait_reason_ = base::ProxyErrc::None;
   upstream::AddressBook::List addresses_;
   std::size_t address_index_ = 0;
   std::string resolver_error_;

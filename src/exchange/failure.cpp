@@ -25,8 +25,7 @@ bool another_member_may_help(ProxyErrc code) noexcept {
     case ProxyErrc::HeadTimeout:
     case ProxyErrc::ContinueTimeout:
     case ProxyErrc::BodyTruncated:  // only counts while nothing was passed to the client
-    case ProxyErrc::BodyReset:
-    case ProxyErrc::PoolExhausted: return true;
+    case ProxyErrc::BodyReset: return true;
     default: return false;
   }
 }
@@ -62,6 +61,7 @@ Phase Exchange::phase() const noexcept {
 Exchange::Flow Exchange::total_time_over() {
   limit_ = total_deadline_ - started_;
   if (state_ == State::Prefetch) return give_up({ProxyErrc::TotalTimeout, Phase::Send, true, 0});
+  if (state_ == State::Pick) return give_up({ProxyErrc::TotalTimeout, Phase::Connect, true, 0});
   return attempt_failed(ProxyErrc::TotalTimeout, phase());
 }
 
@@ -69,14 +69,14 @@ Exchange::Flow Exchange::deadline_passed() {
   armed_ = false;
   switch (state_) {
     case State::Prefetch: return give_up({ProxyErrc::ClientBodyTimeout, Phase::Send, true, 0});
-    case State::Slot: return attempt_failed(ProxyErrc::PoolExhausted, Phase::Connect);
     case State::Connecting:
       if (++address_index_ < addresses_->size()) return start_connect();
       return attempt_failed(ProxyErrc::ConnectTimeout, Phase::Connect, ETIMEDOUT);
     case State::Running: break;
     case State::Discarding: return end_discarding(false);
     case State::Tunnel: return tunnel_over("nothing was sent for too long");
-    case State::Pick:
+    case State::Pick: return give_up({wait_reason_, wait_reason_ == ProxyErrc::NoUsableMember ? Phase::Route : Phase::Connect, true, 0});
+    case State::Slot:
     case State::Done: return Flow::Progress;
   }
   if (!in_head_) return attempt_failed(client_is_slow_ ? ProxyErrc::ClientGone : ProxyErrc::BodyTimeout, Phase::Body);
@@ -91,8 +91,8 @@ void Exchange::client_gone() {
     if (up_ended_) (void)tunnel_over("the client went away");
     return;  // else its end is read
   }
-  if (state_ == State::Prefetch) {
-    (void)give_up({ProxyErrc::ClientGone, Phase::Send, true, 0});
+  if (state_ == State::Prefetch || state_ == State::Pick) {
+    (void)give_up({ProxyErrc::ClientGone, phase(), true, 0});
   } else {
     (void)attempt_failed(ProxyErrc::ClientGone, phase());
   }
@@ -102,7 +102,7 @@ bool Exchange::member_is_to_blame(const Error& error, bool reused) const {
   if (base::info(error.code).side != base::Side::Upstream) return false;
   if (error.phase == Phase::Resolve) return true;
   if (error.phase == Phase::Connect && error.code != ProxyErrc::TotalTimeout) {
-    return error.code != ProxyErrc::PoolExhausted && !is_local_shortage(error.os_error);
+    return !is_local_shortage(error.os_error);
   }
   if (error.code == ProxyErrc::ContinueTimeout) return true;
   // A dead kept connection says nothing about the member, and a slow answer may be the request's fault.
@@ -152,8 +152,9 @@ Exchange::Flow Exchange::attempt_failed(ProxyErrc code, Phase phase, int os_erro
   const bool only_asked = await_continue_ && member().spec.ping;
   const Error error{code, phase, sent_bytes_ == 0 || only_asked, os_error};
   AttemptReport report{.error = error, .member = &member().spec, .number = attempts_, .reused = reused, .detail = detail, .limit = limit_};
-  lease_.discard();
+  lease_.close_stream();
   if (answer_started_) {
+    leave_slot(false);
     failure_ = error;
     state_ = State::Done;
     report.answer_begun = true;
@@ -164,7 +165,11 @@ Exchange::Flow Exchange::attempt_failed(ProxyErrc code, Phase phase, int os_erro
   }
   report.end = received_any_ && !head_held_ ? AttemptEnd::GaveUp : after_failure(error, reused);
   head_held_ = false;
-  if (report.end != AttemptEnd::Replay) tell_balancer(report);
+  // A replay is the same attempt: it keeps its slot.
+  if (report.end != AttemptEnd::Replay) {
+    leave_slot(false);
+    tell_balancer(report);
+  }
   if (report.end == AttemptEnd::NextMember) {
     if (destination_.balancer->may_try_again(attempts_)) choose_member();
     if (!next_member_) report.end = AttemptEnd::GaveUp;
@@ -176,7 +181,7 @@ Exchange::Flow Exchange::attempt_failed(ProxyErrc code, Phase phase, int os_erro
   in_head_ = true;
   switch (report.end) {
     case AttemptEnd::Replay:
-      replayed_ = fresh_ = true;
+      replayed_ = true;
       state_ = State::Slot;
       break;
     case AttemptEnd::NextMember: state_ = State::Pick; break;
@@ -187,10 +192,13 @@ Exchange::Flow Exchange::attempt_failed(ProxyErrc code, Phase phase, int os_erro
   return Flow::Progress;
 }
 
-// Failures before any attempt.
+// Failures outside of an attempt.
 Exchange::Flow Exchange::give_up(const Error& error) {
+  waiter_.leave();
   failure_ = error;
-  downstream_.report({.error = error, .end = AttemptEnd::GaveUp, .number = 1, .limit = limit_});
+  const bool alone = destination_.balancer == nullptr && !destination_.members.empty();
+  const config::MemberSpec* const only = state_ == State::Pick && alone ? &destination_.members[0]->spec : nullptr;
+  downstream_.report({.error = error, .end = AttemptEnd::GaveUp, .member = only, .number = attempts_ + 1, .limit = limit_});
   state_ = State::Done;
   return Flow::Progress;
 }

@@ -218,11 +218,7 @@ Exchange::Flow Exchange::end_discarding(bool clean) {
 
 // `clean`: no byte is left that belongs to nobody.
 void Exchange::give_back(bool clean) {
-  if (clean && codec_->reusable() && plan_.keep_alive && !sending_ && !send_broken_) {
-    lease_.keep(services_.clock.now());
-  } else {
-    lease_.discard();
-  }
+  leave_slot(clean && codec_->reusable() && plan_.keep_alive && !sending_ && !send_broken_);
 }
 
 Exchange::Flow Exchange::complete(bool clean) {

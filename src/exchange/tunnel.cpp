@@ -110,7 +110,7 @@ Exchange::Flow Exchange::relay_up(unsigned& needs) {
 
 Exchange::Flow Exchange::tunnel_over(std::string_view why) {
   state_ = State::Done;
-  lease_.discard();
+  leave_slot(false);
   flight_.end();
   downstream_.tunnel_ended({.member = &member().spec, .protocol = plan_.upgrade, .bytes_up = bytes_up_, .bytes_down = bytes_down_, .end = why});
   return Flow::Progress;

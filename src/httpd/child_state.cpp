@@ -37,6 +37,9 @@ ChildState::ChildState(const config::ResolvedConfig& config, const net::SharedSe
   }
   balancer::Flights flights = segment.flights();
   const std::uint32_t place = flights.claim(process);
+  place_ = place;
+  limits_ = segment.limits();
+  bells_ = std::make_unique<net::Bells>(limits_, place_);
   groups_.reserve(config.balancers.size());
   for (const auto& spec : config.balancers) {
     Group group;
@@ -51,16 +54,45 @@ ChildState::ChildState(const config::ResolvedConfig& config, const net::SharedSe
     const balancer::Shared shared{segment.balancers()[slot], slots, flights, place, segment.balancer_row(slot), rows};
     group.balancer = std::make_unique<balancer::Balancer>(*spec, shared);
     group.tokens = httpd::session_tokens(*spec);
+    balancer::LineSetup setup{.bound = spec->queue, .row = shared.balancer_row};
+    for (std::size_t i = 0; i < rows.size(); ++i) setup.members.push_back({rows[i], spec->members[i].max_total});
+    group.line = make_line(std::move(setup));
     groups_.push_back(std::move(group));
   }
+  lone_lines_.resize(config.members.size());
+  for (const auto& member : config.plain) {
+    if (member->max == 0 && member->max_total == 0) continue;
+    const std::uint32_t row = places.members.at(member->member_id);
+    balancer::LineSetup setup{.row = row};
+    setup.members.push_back({row, member->max_total});
+    lone_lines_[member->member_id] = make_line(std::move(setup));
+  }
 }
+
+std::unique_ptr<balancer::WaitingLine> ChildState::make_line(balancer::LineSetup setup) {
+  setup.limits = limits_;
+  setup.place = place_;
+  setup.ringer = bells_.get();
+  auto line = std::make_unique<balancer::WaitingLine>(std::move(setup));
+  if (line->has_totals()) rung_.push_back(line.get());
+  return line;
+}
+
+bool ChildState::listen() {
+  return rung_.empty() || bells_->start([this] {
+    for (balancer::WaitingLine* const line : rung_) line->call_firsts();
+  });
+}
+
+void ChildState::stop_listening() noexcept { bells_->stop(); }
 
 exchange::Destination ChildState::destination(const config::Target& target) const {
   if (target.balancer != nullptr) {
     const Group& group = groups_.at(target.balancer->balancer_id);
-    return {group.balancer.get(), group.members};
+    return {group.balancer.get(), group.members, group.line.get()};
   }
-  return {nullptr, std::span(member_pointers_).subspan(target.member->member_id, 1)};
+  const std::uint32_t id = target.member->member_id;
+  return {nullptr, std::span(member_pointers_).subspan(id, 1), lone_lines_[id].get()};
 }
 
 bool ChildState::open_parking_lot(unsigned capacity, base::Duration park_after) {
@@ -109,7 +141,9 @@ void raise_descriptor_limit() noexcept {
 
 // Before the pools of the child's connections go.
 apr_status_t child_ends(void*) noexcept {
-  if (g_child != nullptr) g_child->close_parking_lot();
+  if (g_child == nullptr) return APR_SUCCESS;
+  g_child->stop_listening();
+  g_child->close_parking_lot();
   return APR_SUCCESS;
 }
 
@@ -138,8 +172,9 @@ void make_child_state(apr_pool_t* pchild, server_rec* main_server) noexcept {
       if (!opened) ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main_server, "CXP0061: waiting requests cannot be parked in this child");
       g_child->set_stay(main.keep_alive_stay.value_or(kKeepAliveStay));
       if (opened && mpm_can_wait_for_clients() && main.keep_alive_guard.value_or(true)) (void)g_child->guard_idle_connections();
-      apr_pool_pre_cleanup_register(pchild, nullptr, child_ends);
     }
+    if (!g_child->listen()) ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main_server, "CXP0070: no thread to hear other child processes, waiting requests look for free connections by themselves");
+    apr_pool_pre_cleanup_register(pchild, nullptr, child_ends);
     return 0;
   });
 }

@@ -13,9 +13,11 @@
 
 #include "balancer/balancer.h"
 #include "balancer/session_tokens.h"
+#include "balancer/waiting_line.h"
 #include "config/resolved_vhost.h"
 #include "exchange/exchange.h"
 #include "httpd/httpd_api.h"
+#include "net/bells.h"
 #include "net/idle_connections.h"
 #include "net/parking_lot.h"
 #include "net/shared_segment.h"
@@ -46,6 +48,9 @@ class ChildState {
   // False: the system refused what it takes.
   bool open_parking_lot(unsigned capacity, base::Duration park_after);
   void close_parking_lot() noexcept;
+  // Other children can call from here on, where there is a limit over all of them.
+  bool listen();
+  void stop_listening() noexcept;
   // How long a wait is spent on the thread before the request is parked.
   base::Duration park_after() const noexcept { return park_after_; }
 
@@ -61,7 +66,10 @@ class ChildState {
     std::unique_ptr<balancer::Balancer> balancer;
     std::vector<upstream::MemberUpstream*> members;
     balancer::SessionTokens tokens;
+    std::unique_ptr<balancer::WaitingLine> line;
   };
+
+  std::unique_ptr<balancer::WaitingLine> make_line(balancer::LineSetup setup);
 
   base::SteadyClock clock_;
   net::SystemResolver resolver_;
@@ -69,6 +77,11 @@ class ChildState {
   std::vector<std::unique_ptr<upstream::MemberUpstream>> members_;
   std::vector<upstream::MemberUpstream*> member_pointers_;  // so that one member is a span too
   std::vector<Group> groups_;
+  std::vector<std::unique_ptr<balancer::WaitingLine>> lone_lines_;  // by member_id; only where a lone backend has a limit
+  balancer::Limits limits_;
+  std::uint32_t place_ = 0;
+  std::unique_ptr<net::Bells> bells_;
+  std::vector<balancer::WaitingLine*> rung_;  // lines that the bell is for
   std::unique_ptr<net::ParkingLot> lot_;
   base::Duration park_after_{};
   std::unique_ptr<net::IdleConnections> idle_;

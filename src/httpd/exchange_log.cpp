@@ -30,9 +30,12 @@ std::string subject(const config::BalancerSpec* balancer, const config::MemberSp
   return text.empty() ? std::string("request") : text;
 }
 
+// A wait of our own for something to become free.
+bool lacks_slot(ProxyErrc code) noexcept { return code == ProxyErrc::PoolExhausted || code == ProxyErrc::NoUsableMember; }
+
 bool is_timeout(ProxyErrc code) noexcept {
   return code == ProxyErrc::ConnectTimeout || code == ProxyErrc::SendTimeout || code == ProxyErrc::HeadTimeout ||
-         code == ProxyErrc::BodyTimeout || code == ProxyErrc::ContinueTimeout || code == ProxyErrc::ClientBodyTimeout || code == ProxyErrc::PoolExhausted;
+         code == ProxyErrc::BodyTimeout || code == ProxyErrc::ContinueTimeout || code == ProxyErrc::ClientBodyTimeout || lacks_slot(code);
 }
 
 std::string reason(const AttemptReport& attempt) {
@@ -43,7 +46,7 @@ std::string reason(const AttemptReport& attempt) {
   std::string text(sentence);
   if (!attempt.detail.empty()) text.append(": ").append(attempt.detail);
   if (attempt.error.code == ProxyErrc::TotalTimeout) text.append(" of ").append(seconds(attempt.limit));
-  if (limited) text.append(attempt.error.code == ProxyErrc::PoolExhausted ? " for " : " within ").append(seconds(attempt.limit));
+  if (limited) text.append(lacks_slot(attempt.error.code) ? " for " : " within ").append(seconds(attempt.limit));
   const int os_error = attempt.error.os_error;
   // 13 is what SELinux answers; without the hint administrators search for hours.
   const bool is_socket = attempt.member != nullptr && !attempt.member->url.socket.empty();

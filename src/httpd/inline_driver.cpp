@@ -48,8 +48,8 @@ Waiter::Result Waiter::wait(const Step& step, bool body_complete, Duration at_mo
   if (!step.tunnel && has_left()) return Result::ClientGone;
   const Instant now = clock_.now();
   Duration span = std::min(std::chrono::duration_cast<Duration>(limit(step) - now), at_most);
-  if (step.pool != nullptr) {
-    (void)step.pool->wait_for_slot(std::clamp(span, Duration::zero(), kLongestSlotWait));
+  if (step.line != nullptr) {
+    if (step.line->wait(*step.waiter, std::clamp(span, Duration::zero(), kLongestSlotWait))) return Result::Ready;
     span = Duration::zero();  // and look at the client without waiting
   }
   return poll_both(step, body_complete, span);

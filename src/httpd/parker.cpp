@@ -17,6 +17,20 @@ namespace {
 
 using net::ParkingLot;
 
+ParkingLot* lot() noexcept {
+  ChildState* child = child_state();
+  return child != nullptr ? child->parking_lot() : nullptr;
+}
+
+// For a request that is called from a waiting line.
+class SpotWaker final : public balancer::Waker {
+ public:
+  void wake() noexcept override {
+    if (ParkingLot* const place = lot(); place != nullptr) place->wake(spot, net::kWakeSlot);
+  }
+  ParkingLot::Spot spot = ParkingLot::kNone;
+};
+
 // One client connection's place in the scheme.
 struct Seat {
   conn_rec* connection = nullptr;
@@ -29,20 +43,17 @@ struct Seat {
   unsigned clogging = 0;      // what it was before the old way of waiting changed it
   unsigned why = 0;           // Wake bits of the last wait
   KeepAlive keep_alive{};
+  SpotWaker waker{};
 };
 
 bool g_waitio = false;  // the MPM has CONN_STATE_ASYNC_WAITIO
 
 Seat* seat_of(const conn_rec* c) noexcept { return static_cast<Seat*>(ap_get_module_config(c->conn_config, &cxxproxy_module)); }
 
-ParkingLot* lot() noexcept {
-  ChildState* child = child_state();
-  return child != nullptr ? child->parking_lot() : nullptr;
-}
-
 void swap_back(Seat& seat) noexcept {
   if (!seat.swapped) return;
   seat.swapped = false;
+  if (seat.served != nullptr && seat.served->step().line != nullptr) seat.served->step().line->unwatch(*seat.served->step().waiter);
   apr_socket_t* socket = ap_get_conn_socket(seat.connection);
   (void)apr_os_sock_put(&socket, &seat.client, seat.connection->pool);
 }
@@ -191,6 +202,10 @@ void suspend_connection(conn_rec* c, request_rec*) noexcept {
     seat->swapped = true;
     // From here on another thread may wake the connection, but only the MPM can give it to a worker.
     place->enter(seat->spot, watch_of(*seat));
+    if (const exchange::Step& step = seat->served->step(); step.line != nullptr) {
+      seat->waker.spot = seat->spot;
+      if (!step.line->watch(*step.waiter, seat->waker)) place->wake(seat->spot, net::kWakeSlot);
+    }
     return 0;
   });
 }

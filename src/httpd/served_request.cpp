@@ -44,14 +44,13 @@ ServedRequest::Outcome ServedRequest::drive(bool can_park) {
   for (;;) {
     step_ = exchange_->step();
     if (step_.done) return Outcome::Done;
-    const bool parkable = can_park && step_.pool == nullptr;
-    const Duration at_most = !parkable ? Duration::max() : step_.waited ? Duration::zero() : inline_wait;
+    const Duration at_most = !can_park ? Duration::max() : step_.waited ? Duration::zero() : inline_wait;
     switch (waiter_->wait(step_, exchange_->body_complete(), at_most)) {
       case Waiter::Result::Ready: continue;
       case Waiter::Result::ClientGone: exchange_->client_gone(); continue;
       case Waiter::Result::Nothing: break;
     }
-    if (!parkable || child_.clock().now() >= step_.deadline) continue;
+    if (!can_park || child_.clock().now() >= step_.deadline) continue;
     exchange_->about_to_wait();
     return Outcome::Park;
   }
@@ -69,6 +68,9 @@ int status_of(request_rec* r, const exchange::Exchange& exchange, const ClientSi
   }
   const int status = base::status_for(error);
   r->status_line = nullptr;  // of an answer that never went out
+  if (error.code == ProxyErrc::PoolExhausted || error.code == ProxyErrc::QueueFull) {
+    apr_table_setn(r->err_headers_out, "Retry-After", apr_psprintf(r->pool, "%d", static_cast<int>(exchange.retry_after().count())));
+  }
   if (error.code == ProxyErrc::ClientGone) {
     r->connection->aborted = 1;
     r->status = status;

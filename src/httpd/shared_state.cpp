@@ -9,6 +9,7 @@
 #include "httpd/kept_state.h"
 #include "httpd/pool_object.h"
 #include "httpd/session_keys.h"
+#include "net/bells.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
@@ -165,6 +166,10 @@ void note_child(server_rec* server, pid_t process, ap_generation_t, int, mpm_chi
   const auto segment = shared_segment();
   if (!segment) return;
   balancer::Flights flights = segment->flights();
+  // Before its place is free for another one.
+  if (const auto place = flights.place_of(static_cast<std::uint32_t>(process))) {
+    if (segment->limits().release(*place) != 0) net::ring_all(segment->limits());
+  }
   const std::uint32_t left = flights.release(static_cast<std::uint32_t>(process));
   if (left != 0) {
     ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, server, "CXP0013: process %ld ended with %lu requests in flight, they are no longer counted",

@@ -47,6 +47,7 @@ unsigned latency_of(const balancer::MemberSlot& slot) noexcept {
 
 void write_lines(request_rec* r, const config::BalancerSpec& group, const net::SharedSegment& segment, unsigned number) {
   ap_rprintf(r, "ProxyBalancer[%u]Name: balancer://%s\n", number, group.name.c_str());
+  ap_rprintf(r, "ProxyBalancer[%u]Waiting: %u\n", number, segment.limits().waiting(segment.balancer_row(slot_places().balancers.at(group.balancer_id))));
   for (std::size_t i = 0; i < group.members.size(); ++i) {
     const std::uint32_t row = slot_places().members.at(group.members[i].member_id);
     const auto& slot = segment.members()[row];

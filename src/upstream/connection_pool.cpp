@@ -36,33 +36,41 @@ Lease ConnectionPool::acquire(base::Instant now, bool fresh) {
   const std::lock_guard lock(mutex_);
   if (limits_.max != 0 && in_use_ >= limits_.max) return {};
   ++in_use_;
-  while (!fresh && !idle_.empty()) {
-    Connection newest = std::move(idle_.back());
-    idle_.pop_back();
-    if (!limits_.ttl || now - newest.idle_since < *limits_.ttl) return {this, std::move(newest)};
-    expired.push_back(std::move(newest));
-  }
-  return {this, Connection{}};
+  if (fresh) return {this, Connection{}};
+  take_expired(now, expired);
+  if (idle_.empty()) return {this, Connection{}};
+  Connection newest = std::move(idle_.back());
+  idle_.pop_back();
+  return {this, std::move(newest)};
 }
 
-bool ConnectionPool::wait_for_slot(base::Duration at_most) {
-  std::unique_lock lock(mutex_);
-  ++waiting_;
-  const bool free = slot_freed_.wait_for(lock, at_most, [this] { return limits_.max == 0 || in_use_ < limits_.max; });
-  --waiting_;
-  return free;
+bool ConnectionPool::has_room() const {
+  const std::lock_guard lock(mutex_);
+  return limits_.max == 0 || in_use_ < limits_.max;
+}
+
+bool ConnectionPool::oldest_expired(base::Instant now) const noexcept {
+  return limits_.ttl && idle_.size() > limits_.keep_idle && now - idle_.front().idle_since >= *limits_.ttl;
+}
+
+void ConnectionPool::take_expired(base::Instant now, std::vector<Connection>& expired) {
+  while (oldest_expired(now)) {
+    expired.push_back(std::move(idle_.front()));
+    idle_.pop_front();
+  }
 }
 
 void ConnectionPool::give_back(Connection connection, base::Instant now) noexcept {
   bool due = false;
   {
+    std::vector<Connection> expired;
     const std::lock_guard lock(mutex_);
     --in_use_;
     if (limits_.reuse && idle_.size() < limits_.max_idle) {
       connection.idle_since = now;
       idle_.push_back(std::move(connection));
+      take_expired(now, expired);
     }
-    if (waiting_ > 0) slot_freed_.notify_one();
     due = now >= next_reap_ && idle_.size() > 1;
     if (due) next_reap_ = now + kReapInterval;
   }
@@ -72,17 +80,14 @@ void ConnectionPool::give_back(Connection connection, base::Instant now) noexcep
 void ConnectionPool::forget() noexcept {
   const std::lock_guard lock(mutex_);
   --in_use_;
-  if (waiting_ > 0) slot_freed_.notify_one();
 }
 
 void ConnectionPool::reap(base::Instant now) {
   std::vector<Connection> closing;
   const std::lock_guard lock(mutex_);
-  for (std::size_t looks = 0; looks < kReapAtMost && !idle_.empty(); ++looks) {
-    Connection& oldest = idle_.front();
-    const bool expired = limits_.ttl && now - oldest.idle_since >= *limits_.ttl;
-    if (!expired && oldest.stream->looks_idle()) break;
-    closing.push_back(std::move(oldest));
+  take_expired(now, closing);
+  for (std::size_t looks = 0; looks < kReapAtMost && !idle_.empty() && !idle_.front().stream->looks_idle(); ++looks) {
+    closing.push_back(std::move(idle_.front()));
     idle_.pop_front();
   }
 }

@@ -5,16 +5,16 @@
 //         when told that it is clean; otherwise the connection is closed with the lease.
 // SHAPES  Thread-safe; one short critical section per acquire and per release. An idle connection
 //         costs its socket and about 100 bytes here; it holds no buffer.
-// ERRORS  acquire() answers an empty lease when the limit is reached; wait_for_slot() blocks for one.
+// ERRORS  acquire() answers an empty lease when the limit is reached; balancer/waiting_line.h is where requests wait.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "upstream/byte_stream.h"
@@ -26,6 +26,7 @@ struct PoolLimits {
   bool reuse = true;
   std::size_t max_idle = SIZE_MAX;      // kept connections; more are closed when they come back
   std::optional<base::Duration> ttl{};  // idle connections older than this are closed instead of used
+  std::size_t keep_idle = 0;            // but not the last so many
 };
 
 struct Connection {
@@ -71,8 +72,8 @@ class ConnectionPool {
   // `fresh` asks for a slot without a kept connection (a replay must not meet a second stale one).
   Lease acquire(base::Instant now, bool fresh);
 
-  // True when a slot may be free now, false when the deadline passed. For drivers that may block.
-  bool wait_for_slot(base::Duration at_most);
+  // Whether acquire() would give a lease at this moment.
+  bool has_room() const;
 
   // Called from time to time by anyone: closes idle connections that expired or that the peer closed.
   void reap(base::Instant now);
@@ -84,13 +85,13 @@ class ConnectionPool {
   friend class Lease;
   void give_back(Connection connection, base::Instant now) noexcept;
   void forget() noexcept;
+  bool oldest_expired(base::Instant now) const noexcept;
+  void take_expired(base::Instant now, std::vector<Connection>& expired);
 
   const PoolLimits limits_;
-  mutable std::mutex mutex_;  // std::mutex: the condition variable needs it
-  std::condition_variable slot_freed_;
+  mutable std::mutex mutex_;
   std::deque<Connection> idle_;  // oldest first
   unsigned in_use_ = 0;
-  unsigned waiting_ = 0;
   base::Instant next_reap_{};
 };
 

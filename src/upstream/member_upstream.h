@@ -4,6 +4,8 @@
 //         child ends. The spec lives as long as the configuration pool, which outlives the child.
 #pragma once
 
+#include <algorithm>
+
 #include "config/spec.h"
 #include "upstream/address_book.h"
 #include "upstream/connection_pool.h"
@@ -15,7 +17,17 @@ struct MemberUpstream {
   MemberUpstream(const config::MemberSpec& member, Resolver& resolver, std::size_t max_idle = SIZE_MAX)
       : spec(member),
         addresses(member.url.socket.empty() ? member.url.host : member.url.socket, member.url.port, member.address_ttl, resolver),
-        pool(PoolLimits{member.max, member.reuse, max_idle, member.ttl}) {}
+        pool(limits_of(member, max_idle)) {}
+
+  // As httpd's resource lists do it: what is above smax and has no ttl is closed at once.
+  static PoolLimits limits_of(const config::MemberSpec& member, std::size_t max_idle) noexcept {
+    PoolLimits limits{.max = member.max, .reuse = member.reuse, .max_idle = max_idle, .ttl = member.ttl, .keep_idle = member.min_idle};
+    if (member.soft_max) {
+      limits.keep_idle = std::max(limits.keep_idle, *member.soft_max);
+      if (!limits.ttl) limits.ttl = base::Duration::zero();
+    }
+    return limits;
+  }
 
   const config::MemberSpec& spec;
   AddressBook addresses;

@@ -127,6 +127,7 @@ class Play {
   balancer::BalancerSlot balancer_slot_{};
   std::array<balancer::MemberSlot, kMembers> slots_{};
   std::unique_ptr<balancer::Balancer> picker_;
+  std::unique_ptr<balancer::WaitingLine> line_;
   std::vector<Line> lines_;
   std::string body_;       // of the request, all of it
   bool may_wait_ = false;
@@ -158,6 +159,9 @@ void Play::make_members(unsigned count) {
     pointers_.push_back(members_.back().get());
   }
   if ((input_.byte() & 15u) == 15u) held_.push_back(members_[0]->pool.acquire(clock_.now(), true));
+  balancer::LineSetup line;
+  line.members.resize(count);
+  line_ = std::make_unique<balancer::WaitingLine>(std::move(line));
   if (count > 1) picker_ = std::make_unique<balancer::Balancer>(group_, balancer_slot_, slot_pointers);
 }
 
@@ -269,7 +273,7 @@ void Play::drive(exchange::Exchange& exchange) {
     const exchange::Step step = exchange.step();
     if (step.done) return;
     require(step.needs != 0 || step.deadline > clock_.now());
-    require((step.needs & exchange::kPoolSlot) == 0 || step.pool != nullptr);
+    require((step.needs & exchange::kPoolSlot) == 0 || (step.line != nullptr && step.waiter != nullptr && step.waiter->waits()));
     const unsigned what = input_.byte();
     if (what == 1) {
       client_.gone = client_left_ = true;
@@ -386,7 +390,7 @@ void Play::run() {
   make_request();
   make_network();
   {
-    exchange::Exchange exchange({picker_.get(), pointers_}, client_,
+    exchange::Exchange exchange({picker_.get(), pointers_, line_.get()}, client_,
                                 {.clock = clock_, .connector = connector_, .default_timeout = std::chrono::seconds(60), .may_wait = may_wait_});
     drive(exchange);
     judge(exchange);

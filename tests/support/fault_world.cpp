@@ -339,10 +339,13 @@ FaultWorld::FaultWorld(FaultScenario what, FaultPlan plan, bool may_wait) : clie
     pointers_.push_back(members_.back().get());
   }
   if (scenario_.balanced) picker_ = std::make_unique<balancer::Balancer>(group_, balancer_slot_, slots);
+  balancer::LineSetup line;
+  line.members.resize(scenario_.members);
+  line_ = std::make_unique<balancer::WaitingLine>(std::move(line));
   if (scenario_.kept) keep_one();
   if (scenario_.full) held_ = members_[0]->pool.acquire(clock_.now(), true);
   exchange_ = std::make_unique<exchange::Exchange>(
-      exchange::Destination{picker_.get(), pointers_}, client,
+      exchange::Destination{picker_.get(), pointers_, line_.get()}, client,
       exchange::Services{.clock = clock_, .connector = *this, .default_timeout = std::chrono::seconds(60), .may_wait = may_wait});
 }
 
@@ -375,7 +378,7 @@ std::string FaultWorld::wait(const exchange::Step& step) {
   if (step.needs == 0) return "a wait for nothing";
   const bool upstream = (step.needs & (exchange::kUpstreamReadable | exchange::kUpstreamWritable)) != 0;
   if (upstream && step.upstream_descriptor != 42) return "a wait for a backend without its descriptor";
-  if ((step.needs & exchange::kPoolSlot) != 0 && step.pool == nullptr) return "a wait for a slot without its pool";
+  if ((step.needs & exchange::kPoolSlot) != 0 && (step.line == nullptr || step.waiter == nullptr || !step.waiter->waits())) return "a wait for a slot outside of the line";
   if (client.status == 0) {
     const bool writing = write_blocked_ != nullptr && write_blocked_->alive;
     if (writing && (step.needs & exchange::kUpstreamWritable) == 0) return "a blocked write that nothing wakes";
@@ -470,7 +473,9 @@ std::string FaultWorld::reports_wrong() const {
   if (good && exchange_->failure()) return "a good end with a failure";
   if (!good && (reports.empty() || reports.back().end != AttemptEnd::GaveUp)) return "an end that was not reported";
   if (!good && reports.back().error.code != exchange_->failure().code) return "another failure than was reported";
-  const std::size_t expected = attempts == 0 ? 1 : attempts - (good ? 1 : 0);
+  // Before an attempt, or in a wait for the slot of the next one.
+  const bool outside = !good && reports.back().number > client.chosen.size();
+  const std::size_t expected = attempts - (good ? 1 : 0) + (outside ? 1 : 0);
   return reports.size() == expected ? std::string() : "not one report for each failed attempt";
 }
 

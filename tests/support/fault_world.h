@@ -152,6 +152,7 @@ class FaultWorld final : public upstream::Connector, public upstream::Resolver {
   std::vector<std::unique_ptr<upstream::MemberUpstream>> members_;
   std::vector<upstream::MemberUpstream*> pointers_;
   std::unique_ptr<balancer::Balancer> picker_;
+  std::unique_ptr<balancer::WaitingLine> line_;
   std::vector<std::shared_ptr<Wire>> wires_;
   upstream::Lease held_;
   std::unique_ptr<exchange::Exchange> exchange_;

@@ -41,7 +41,7 @@ TEST_CASE("the ends of every range are accepted, what lies beyond is refused wit
   for (const auto& row : parameter_rows()) {
     if (!row.is_supported() || row.min >= row.max || row.kind == ValueKind::Flag) continue;
     INFO(row.name);
-    const bool is_time = row.kind == ValueKind::Duration || row.kind == ValueKind::Lifetime;
+    const bool is_time = row.kind == ValueKind::Duration || row.kind == ValueKind::Lifetime || row.kind == ValueKind::Milliseconds;
     const std::int64_t unit = is_time ? 1000 : row.kind == ValueKind::LoadFactor ? 100 : 1;
     const std::string suffix = is_time ? "ms" : "";
     const auto parsed = [&](std::int64_t value) { return parse_value(row, std::to_string(value / unit) + suffix); };
@@ -211,4 +211,14 @@ TEST_CASE("in a set the later value wins, status letters add up") {
   set.set(ParameterId::Status, *parse_value(status, "+D"), {});
   set.set(ParameterId::Status, *parse_value(status, "+H"), {});
   CHECK(set.value(ParameterId::Status) == *parse_value(status, "+DH"));
+}
+
+TEST_CASE("a plain number of acquire is milliseconds, as mod_proxy has it", "[config]") {
+  const auto& row = parameter_row(ParameterId::Acquire);
+  CHECK(parse_value(row, "250").value() == 250'000);
+  CHECK(parse_value(row, "2s").value() == 2'000'000);
+  CHECK(parse_value(row, "1min").value() == 60'000'000);
+  CHECK_FALSE(parse_value(row, "0"));
+  CHECK_FALSE(parse_value(row, "-1"));
+  CHECK_FALSE(parse_value(row, "soon"));
 }

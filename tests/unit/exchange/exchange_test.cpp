@@ -2,9 +2,7 @@
 
 #include <array>
 
-#include "../../support/scripted_downstream.h"
-#include "../../support/scripted_upstream.h"
-#include "exchange/exchange.h"
+#include "../../support/exchange_world.h"
 
 using namespace cxxproxy;
 using namespace std::chrono_literals;
@@ -12,82 +10,11 @@ using base::ProxyErrc;
 using exchange::AttemptEnd;
 using exchange::BodyKind;
 using test::bytes;
+using test::World;
 
 namespace {
 
 const std::string kOk = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
-
-config::MemberSpec spec(const std::string& name, std::uint32_t id) {
-  config::MemberSpec member;
-  member.url.scheme = "http";
-  member.url.host = "backend.test";
-  member.url.port = static_cast<std::uint16_t>(8000 + id);
-  member.name = name;
-  member.key = name;
-  member.member_id = id;
-  return member;
-}
-
-struct World {
-  base::ManualClock clock;
-  test::ScriptedResolver resolver;
-  test::ScriptedConnector connector;
-  test::ScriptedDownstream client;
-  config::BalancerSpec group;
-  std::vector<std::unique_ptr<upstream::MemberUpstream>> members;
-  std::vector<upstream::MemberUpstream*> pointers;
-  balancer::BalancerSlot balancer_slot{};
-  std::array<balancer::MemberSlot, 4> slots{};
-  std::unique_ptr<balancer::Balancer> picker;
-  std::unique_ptr<exchange::Exchange> exchange;
-  bool may_wait = false;
-  bool can_park = false;
-
-  explicit World(unsigned count = 1, bool balanced = false) {
-    group.name = "c";
-    group.key = "c";
-    for (unsigned i = 0; i < count; ++i) group.members.push_back(spec(std::string(1, static_cast<char>('a' + i)), i));
-    std::vector<balancer::MemberSlot*> slot_pointers;
-    balancer::start_balancer(balancer_slot, group);
-    for (unsigned i = 0; i < count; ++i) {
-      balancer::start_member(slots[i], group.members[i], clock.now());
-      slot_pointers.push_back(&slots[i]);
-      members.push_back(std::make_unique<upstream::MemberUpstream>(group.members[i], resolver));
-      pointers.push_back(members.back().get());
-    }
-    if (balanced) picker = std::make_unique<balancer::Balancer>(group, balancer_slot, slot_pointers);
-    client.request.idempotent = true;
-  }
-
-  exchange::Step step() {
-    if (!exchange) {
-      exchange = std::make_unique<exchange::Exchange>(
-          exchange::Destination{picker.get(), pointers}, client,
-          exchange::Services{.clock = clock, .connector = connector, .default_timeout = 60s, .may_wait = may_wait});
-      exchange->set_can_park(can_park);
-    }
-    return exchange->step();
-  }
-
-  // Runs to the end; time passes only when the exchange waits.
-  void run() {
-    for (unsigned turns = 0; turns < 10000; ++turns) {
-      const auto now = step();
-      if (now.done) return;
-      clock.advance(std::chrono::duration_cast<base::Duration>(10s));
-    }
-    FAIL("the exchange never ended");
-  }
-
-  // A kept connection that has answered once, with this script for what follows.
-  std::shared_ptr<test::Script> keep_one(test::Script next) {
-    auto script = std::make_shared<test::Script>(std::move(next));
-    auto lease = members[0]->pool.acquire(clock.now(), true);
-    lease.attach(std::make_unique<test::ScriptedStream>(script));
-    lease.keep(clock.now());
-    return script;
-  }
-};
 
 }  // namespace
 
@@ -496,29 +423,6 @@ TEST_CASE("a name that does not resolve", "[exchange]") {
   world.run();
   CHECK(world.exchange->failure().code == ProxyErrc::NameNotResolved);
   CHECK(base::status_for(world.exchange->failure()) == 502);
-}
-
-TEST_CASE("a full pool makes the exchange wait, then 503", "[exchange]") {
-  World world;
-  world.members[0] = std::make_unique<upstream::MemberUpstream>(world.group.members[0], world.resolver);
-  world.group.members[0].max = 1;
-  upstream::MemberUpstream limited(world.group.members[0], world.resolver);
-  world.pointers[0] = &limited;
-  auto held = limited.pool.acquire(world.clock.now(), true);
-  const auto step = world.step();
-  CHECK(step.needs == exchange::kPoolSlot);
-  CHECK(step.pool == &limited.pool);
-  SECTION("freed in time") {
-    held.discard();
-    world.connector.add({.reads = {bytes(kOk)}});
-    world.run();
-    CHECK(world.client.status == 200);
-  }
-  SECTION("never freed") {
-    world.run();
-    CHECK(world.exchange->failure().code == ProxyErrc::PoolExhausted);
-  }
-  world.exchange.reset();
 }
 
 // ---------------------------------------------------------------- request bodies
@@ -938,23 +842,6 @@ TEST_CASE("what this machine ran out of does not blame the member", "[exchange]"
   CAPTURE(os_error);
   CHECK(world.client.status == 200);
   CHECK(world.picker->is_failed(0) == blamed);
-}
-
-TEST_CASE("a full pool moves a request on to the next member, and blames nobody", "[exchange]") {
-  World world(2, true);
-  world.client.request.idempotent = false;
-  world.group.members[0].max = 1;
-  upstream::MemberUpstream limited(world.group.members[0], world.resolver);
-  world.pointers[0] = &limited;
-  const auto held = limited.pool.acquire(world.clock.now(), true);
-  const auto script = world.connector.add({.reads = {bytes(kOk)}});
-  world.run();
-  CHECK(script->received == "REQ b\r\n\r\n");
-  CHECK(world.client.status == 200);
-  REQUIRE(world.client.reports.size() == 1);
-  CHECK(world.client.reports[0].error.code == ProxyErrc::PoolExhausted);
-  CHECK_FALSE(world.picker->is_failed(0));
-  world.exchange.reset();
 }
 
 // ---------------------------------------------------------------- bodies that are sent again

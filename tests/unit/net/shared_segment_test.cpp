@@ -61,7 +61,12 @@ TEST_CASE("a new segment is full of free slots, each on its cache lines", "[net]
   CHECK(reinterpret_cast<char*>(&segment.balancers()[0]) == begin + sizeof(SegmentHead));
   CHECK(reinterpret_cast<char*>(&segment.members()[0]) == reinterpret_cast<char*>(&segment.balancers()[2] + 1));
   // Behind the members: owners (21 words on two lines), then 20 rows of 20 counts (two lines each).
-  CHECK(reinterpret_cast<char*>(&segment.members()[16] + 1) + (2 + 20 * 2) * balancer::kCacheLine == begin + segment.size());
+  CHECK(reinterpret_cast<char*>(&segment.members()[16] + 1) + (2 + 20 * 2) * balancer::kCacheLine + balancer::Limits::size(20, 20) ==
+        begin + segment.size());
+  CHECK(segment.limits().places() == 20);
+  CHECK(segment.limits().rows() == 20);
+  CHECK(segment.limits().take(19, 1, 0) == 0);  // all of it is there
+  CHECK(segment.limits().take(19, balancer::Limits::kMost, 19) == 1);
   CHECK(segment.flights().places() == 20);
   CHECK(segment.flights().rows() == 20);
   CHECK(segment.balancer_row(2) == 19);

@@ -65,9 +65,9 @@ TEST_CASE_METHOD(Fixture, "never more than max connections at once", "[upstream]
   Lease a = opened(pool);
   Lease b = opened(pool);
   CHECK_FALSE(pool.acquire(clock.now(), false));
-  CHECK_FALSE(pool.wait_for_slot(1ms));
+  CHECK_FALSE(pool.has_room());
   a.discard();
-  CHECK(pool.wait_for_slot(1ms));
+  CHECK(pool.has_room());
   CHECK(pool.acquire(clock.now(), false));
 }
 
@@ -81,6 +81,50 @@ TEST_CASE_METHOD(Fixture, "ttl closes what was idle too long", "[upstream]") {
   clock.advance(5s);
   Lease old = pool.acquire(clock.now(), false);
   CHECK(old.stream() == nullptr);
+  CHECK(scripts[0]->destroyed);
+}
+
+TEST_CASE_METHOD(Fixture, "ttl leaves so many of the idle connections, the younger ones", "[upstream]") {
+  ConnectionPool pool({.ttl = 5s, .keep_idle = 1});
+  Lease a = opened(pool);
+  Lease b = opened(pool);
+  a.keep(clock.now());
+  clock.advance(1s);
+  b.keep(clock.now());
+  clock.advance(10s);
+  Lease kept = pool.acquire(clock.now(), false);
+  CHECK(kept.reused());
+  CHECK(scripts[0]->destroyed);
+  CHECK_FALSE(scripts[1]->destroyed);
+  CHECK(pool.idle() == 0);
+  kept.keep(clock.now());
+  clock.advance(100s);
+  pool.reap(clock.now());
+  CHECK(pool.idle() == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "smax and min of a member keep connections in spite of ttl, smax without ttl closes the rest at once", "[upstream]") {
+  config::MemberSpec member;
+  using upstream::MemberUpstream;
+  CHECK(MemberUpstream::limits_of(member, 64).keep_idle == 0);
+  CHECK_FALSE(MemberUpstream::limits_of(member, 64).ttl);
+  member.min_idle = 2;
+  CHECK(MemberUpstream::limits_of(member, 64).keep_idle == 2);
+  CHECK_FALSE(MemberUpstream::limits_of(member, 64).ttl);
+  member.ttl = 3s;
+  member.soft_max = 5;
+  CHECK(MemberUpstream::limits_of(member, 64).keep_idle == 5);
+  CHECK(MemberUpstream::limits_of(member, 64).ttl == base::Duration(3s));
+  member.ttl.reset();
+  member.soft_max = 1;
+  member.min_idle = 0;
+  ConnectionPool pool(MemberUpstream::limits_of(member, 64));
+  Lease a = opened(pool);
+  Lease b = opened(pool);
+  a.keep(clock.now());
+  CHECK(pool.idle() == 1);
+  b.keep(clock.now());
+  CHECK(pool.idle() == 1);
   CHECK(scripts[0]->destroyed);
 }
 
