@@ -15,8 +15,8 @@ using namespace cxxproxy::config;
 
 namespace {
 
-constexpr int kLookups = 400'000;
-constexpr int kRounds = 15;
+constexpr int kLookups = 50'000;
+constexpr int kRounds = 101;
 
 RouteTable table_of(int rules) {
   std::vector<Route> routes;
