@@ -44,6 +44,7 @@ enum class DirectiveId : std::uint8_t {
   ProxyParkMax,
   ProxyKeepAliveGuard,
   ProxyKeepAliveStay,
+  ProxyTunnelDrain,
   ProxyWebsocketFallback,
   ProxyWebsocketIdleTimeout,
   ProxyRequests,
@@ -155,6 +156,9 @@ inline constexpr auto kDirectiveRows = std::to_array<DirectiveRow>({
     {DirectiveId::ProxyKeepAliveStay, CXXPROXY_NAMES("ProxyKeepAliveStay"), Arguments::One, kInServer, "duration", "5ms",
      "how long a thread of the event MPM waits for the next request of its client, while at least a quarter of the threads is idle; 0 for "
      "not at all; in the main server only"},
+    {DirectiveId::ProxyTunnelDrain, CXXPROXY_NAMES("ProxyTunnelDrain"), Arguments::One, kInServer, "duration", "none",
+     "how long tunnels may last in a child that is to stop after `graceful`; without it they last as long as both sides want; in the main "
+     "server only"},
     {DirectiveId::ProxyWebsocketFallback, CXXPROXY_NAMES("ProxyWebsocketFallbackToProxyHttp"), Arguments::Flag, kAnywhere, "On|Off", "On",
      "accepted for the sake of existing configurations: ws:// backends are always served by the HTTP engine"},
     {DirectiveId::ProxyWebsocketIdleTimeout, CXXPROXY_NAMES("ProxyWebsocketIdleTimeout"), Arguments::One, kAnywhere, "duration", "timeout",

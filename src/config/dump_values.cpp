@@ -129,6 +129,8 @@ std::optional<EffectiveValue> effective_value(const DirectiveRow& row, const Vho
       return flag(row, server.keep_alive_guard);
     case DirectiveId::ProxyKeepAliveStay:
       return duration(row, server.keep_alive_stay);
+    case DirectiveId::ProxyTunnelDrain:
+      return duration(row, server.tunnel_drain);
     case DirectiveId::ProxyParkMax:
       return value_of(row, server.park_max, [](unsigned number) { return std::to_string(number); });
     case DirectiveId::ProxyWebsocketIdleTimeout:

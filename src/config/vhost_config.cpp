@@ -40,6 +40,7 @@ std::unique_ptr<VhostConfig> merge(const VhostConfig& parent, const VhostConfig&
   result->park_max = merged(parent.park_max, child.park_max);
   result->keep_alive_guard = merged(parent.keep_alive_guard, child.keep_alive_guard);
   result->keep_alive_stay = merged(parent.keep_alive_stay, child.keep_alive_stay);
+  result->tunnel_drain = merged(parent.tunnel_drain, child.tunnel_drain);
   result->inherited = parent.layers();
   result->merged_own = &child.own_lists();
   return result;

@@ -76,6 +76,7 @@ Step Exchange::step() {
     // Not while the head itself is stuck: nothing could be done about the 100 then.
     if (await_continue_ && queue_at_ == queue_.size()) step.deadline = std::min(step.deadline, continue_deadline_);
     step.tunnel = state_ == State::Tunnel;
+    if (step.tunnel) step.deadline = std::min(step.deadline, tunnel_deadline_);
     if (head_held_) step.deadline = std::min(step.deadline, held_until_);
     if (lease_ && lease_.stream() != nullptr) step.upstream_descriptor = lease_.stream()->descriptor();
     if ((needs & kPoolSlot) != 0) {
@@ -248,7 +249,7 @@ Exchange::Flow Exchange::begin_request() {
   plan_.expect_continue = !facts.http10 && (client_waits || (member().spec.ping && has_content));
 
   // Only a request without a body can switch: its end would not be known to the new protocol.
-  if (plan_.body == BodyKind::None && !facts.http10) plan_.upgrade = http::choose_upgrade(facts.upgrade, member().spec.upgrade);
+  if (body_complete_ && body_read_ == 0 && !facts.http10) plan_.upgrade = http::choose_upgrade(facts.upgrade, member().spec.upgrade);
 
   const ProxyErrc refused = downstream_.write_request_head(member().spec, plan_, head_);
   if (refused != ProxyErrc::None) return attempt_failed(refused, Phase::Send);

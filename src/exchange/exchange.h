@@ -97,6 +97,8 @@ class Exchange {
   void set_may_wait(bool may_wait) noexcept { may_wait_ = may_wait; }
   // The driver has something better than a wait that is probably in vain.
   void set_can_park(bool can_park) noexcept { can_park_ = can_park; }
+  // A tunnel ends at this time at the latest.
+  void end_tunnel_by(base::Instant instant) noexcept { tunnel_deadline_ = instant; }
   // Gives memory back that only a running exchange needs.
   void about_to_wait();
 
@@ -247,6 +249,7 @@ class Exchange {
   std::string up_pending_;  // from the client, the backend has not taken it yet
   std::uint64_t bytes_up_ = 0;
   std::uint64_t bytes_down_ = 0;
+  base::Instant tunnel_deadline_ = base::Instant::max();
   bool up_ended_ = false;    // the client sends no more
   bool down_ended_ = false;  // the backend sends no more
   bool unflushed_ = false;  // something was passed to the client that it may not have seen yet

@@ -111,6 +111,17 @@ bool ChildState::open_parking_lot(unsigned capacity, base::Duration park_after) 
 void ChildState::close_parking_lot() noexcept {
   if (lot_) lot_->stop();
   if (idle_) idle_->stop();
+  if (stop_watch_) stop_watch_->stop();
+}
+
+bool ChildState::drain_tunnels(base::Duration span) {
+  stop_watch_ = std::make_unique<net::StopWatch>(server_stops, [this, span] {
+    tunnels_end_at_.store((clock_.now() + span).time_since_epoch().count(), std::memory_order_relaxed);
+    if (lot_) lot_->wake_all(net::kWakeStop);
+  });
+  if (stop_watch_->start()) return true;
+  stop_watch_.reset();
+  return false;
 }
 
 bool ChildState::guard_idle_connections() {
@@ -173,6 +184,7 @@ void make_child_state(apr_pool_t* pchild, server_rec* main_server) noexcept {
       g_child->set_stay(main.keep_alive_stay.value_or(kKeepAliveStay));
       if (opened && mpm_can_wait_for_clients() && main.keep_alive_guard.value_or(true)) (void)g_child->guard_idle_connections();
     }
+    if (main.tunnel_drain.is_set() && mpm_can_drain()) (void)g_child->drain_tunnels(*main.tunnel_drain.value);
     if (!g_child->listen()) ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main_server, "CXP0070: no thread to hear other child processes, waiting requests look for free connections by themselves");
     apr_pool_pre_cleanup_register(pchild, nullptr, child_ends);
     return 0;

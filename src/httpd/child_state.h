@@ -7,6 +7,7 @@
 //         storage finds it; everything hangs from there.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -22,6 +23,7 @@
 #include "net/parking_lot.h"
 #include "net/shared_segment.h"
 #include "net/socket_stream.h"
+#include "net/stop_watch.h"
 #include "upstream/member_upstream.h"
 
 namespace cxxproxy::httpd {
@@ -54,6 +56,11 @@ class ChildState {
   // How long a wait is spent on the thread before the request is parked.
   base::Duration park_after() const noexcept { return park_after_; }
 
+  // From the moment in which this child is to stop, tunnels may last for so long.
+  bool drain_tunnels(base::Duration span);
+  bool drains_tunnels() const noexcept { return stop_watch_ != nullptr; }
+  base::Instant tunnels_end_at() const noexcept { return base::Instant(base::Duration(tunnels_end_at_.load(std::memory_order_relaxed))); }
+
   // keep_alive.h. Null where nobody is guarded.
   net::IdleConnections* idle_connections() const noexcept { return idle_.get(); }
   bool guard_idle_connections();
@@ -85,6 +92,8 @@ class ChildState {
   std::unique_ptr<net::ParkingLot> lot_;
   base::Duration park_after_{};
   std::unique_ptr<net::IdleConnections> idle_;
+  std::atomic<base::Duration::rep> tunnels_end_at_{base::Instant::max().time_since_epoch().count()};
+  std::unique_ptr<net::StopWatch> stop_watch_;
   base::Duration stay_{};
   unsigned threads_ = 1;
 };

@@ -61,8 +61,8 @@ ClientSide::ClientSide(request_rec* r, const Errand& errand, const RequestSettin
     const http::FieldView field{entries[i].key, view(entries[i].val)};
     if (r->main == nullptr || !is_condition(field.name)) fields_.push_back(field);
   }
-  read_facts();
   facts_.upgrade = offered_upgrade();
+  read_facts();
   read_switches();
 }
 
@@ -92,7 +92,7 @@ void ClientSide::read_facts() {
     facts_.body = BodyKind::Length;
     facts_.length = length.value_or(0);
     facts_.length_is_exact = r_->input_filters == r_->proto_input_filters;
-  } else if (r_->connection->master != nullptr) {
+  } else if (r_->connection->master != nullptr && facts_.upgrade.empty()) {  // what follows an extended CONNECT is no body
     facts_.body = BodyKind::Chunked;
     facts_.declared = false;
   }

@@ -224,6 +224,9 @@ Problem read_word(const Line& line, std::string_view word) {
       auto& setting = line.row.id == DirectiveId::ProxyParkAfter ? line.server().park_after : line.server().keep_alive_stay;
       return say_thread_wait(setting, line.said, word);
     }
+    case DirectiveId::ProxyTunnelDrain:
+      if (const char* wrong = ap_check_cmd_context(line.cmd, GLOBAL_ONLY)) return wrong;
+      return say_timeout(line.server().tunnel_drain, line.said, word);
     case DirectiveId::ProxyParkMax:
       if (const char* wrong = ap_check_cmd_context(line.cmd, GLOBAL_ONLY)) return wrong;
       return say_park_max(line.server().park_max, line.said, word);

@@ -253,6 +253,11 @@ bool mpm_can_park() noexcept {
   return true;
 }
 
+bool mpm_can_drain() noexcept {
+  int threaded = 0;
+  return ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded) == APR_SUCCESS && threaded != AP_MPMQ_NOT_SUPPORTED;
+}
+
 bool mpm_can_wait_for_clients() noexcept { return g_waitio; }
 
 bool may_park(request_rec* r) noexcept {

@@ -28,6 +28,8 @@ bool park(request_rec* r, ServedRequest& served) noexcept;
 
 // Does this server's MPM allow it at all? Asked once a child.
 bool mpm_can_park() noexcept;
+// Has it threads, which wait on while it stops?
+bool mpm_can_drain() noexcept;
 // After that: can the MPM wait for a client and give it to a thread in any case?
 bool mpm_can_wait_for_clients() noexcept;
 

@@ -11,6 +11,11 @@ using base::Duration;
 using base::ProxyErrc;
 using exchange::Step;
 
+namespace {
+// Nobody wakes a thread that waits when the server is to stop.
+constexpr Duration kLookForStop = std::chrono::seconds(1);
+}  // namespace
+
 ServedRequest::ServedRequest(request_rec* r, ChildState& child, const Errand& errand)
     : r_(r), child_(child), errand_(errand), settings_(request_settings(r)) {}
 
@@ -41,10 +46,12 @@ ServedRequest::Outcome ServedRequest::drive(bool can_park) {
   client_->never_block(can_park);
   exchange_->set_can_park(can_park);
   const Duration inline_wait = child_.park_after();
+  const Duration longest_wait = child_.drains_tunnels() ? kLookForStop : Duration::max();
   for (;;) {
+    if (step_.tunnel) exchange_->end_tunnel_by(child_.tunnels_end_at());
     step_ = exchange_->step();
     if (step_.done) return Outcome::Done;
-    const Duration at_most = !can_park ? Duration::max() : step_.waited ? Duration::zero() : inline_wait;
+    const Duration at_most = !can_park ? longest_wait : step_.waited ? Duration::zero() : inline_wait;
     switch (waiter_->wait(step_, exchange_->body_complete(), at_most)) {
       case Waiter::Result::Ready: continue;
       case Waiter::Result::ClientGone: exchange_->client_gone(); continue;

@@ -168,6 +168,13 @@ void ParkingLot::wake(Spot spot, unsigned why) {
   if (place.entered) fire(place, why);
 }
 
+void ParkingLot::wake_all(unsigned why) {
+  const base::MutexLock lock(mutex_);
+  for (Place& place : places_) {
+    if (place.entered) fire(place, why);
+  }
+}
+
 ParkingLot::Counts ParkingLot::counts() const {
   const base::MutexLock lock(mutex_);
   Counts counts{parked_, base::Duration::zero()};

@@ -30,6 +30,7 @@ enum Wake : unsigned {
   kWakeClientGone = 1u << 3,    // reset, or closed in both directions
   kWakeTime = 1u << 4,
   kWakeSlot = 1u << 5,          // woken by wake()
+  kWakeStop = 1u << 6,          // the server is being stopped
 };
 
 struct Watch {
@@ -65,6 +66,7 @@ class ParkingLot {
   // Wake bits since enter(); the spot's descriptor is quiet afterwards.
   unsigned leave(Spot spot);
   void wake(Spot spot, unsigned why);
+  void wake_all(unsigned why);
 
   struct Counts {
     unsigned parked = 0;  // entered and not left

@@ -1,9 +1,12 @@
 """WebSocket and other upgrades: bytes both ways, for as long as somebody sends."""
+import base64
+import hashlib
 import threading
 
 import pytest
 
 from support.client import Client, fetch, request
+from support.h2 import H2
 from support.waiting import until
 from support.wire import answer
 
@@ -14,8 +17,9 @@ SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection:
 
 
 def echo(connection):
-    connection.read_head()
-    connection.send(SWITCH + b"hello")
+    key = connection.read_head().fields.get("Sec-WebSocket-Key", "")
+    accept = base64.b64encode(hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+    connection.send(SWITCH.replace(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", accept) + b"hello")  # mod_http2 looks at it (RFC 6455 4.2.2)
     while data := connection.sock.recv(65536):
         connection.send(data)
     connection.send(b"bye")
@@ -234,3 +238,46 @@ def test_who_does_not_read_stops_the_sender(make, towards):
     until(sent.is_set, "the sender's end")
     client.close()
     server.expect_log("CXP0060")
+
+
+@pytest.mark.parametrize("mpm", ["event", "worker"])
+def test_a_limit_after_graceful(make, mpm):
+    server = make.httpd("{P}ProxyTunnelDrain 1s\n{P}ProxyPass / {b}/\n", b=make.backend(echo).url, mpm=mpm, threads=4)
+    server.allow_log(r"AH00288|AH00484")  # the old child still has its slot
+    client, _ = open_tunnel(server.port)
+    assert take(client, 5) == b"hello"
+    before = server.children()
+    server.graceful()
+    client.send(b"still there")
+    assert take(client, 11) == b"still there"
+    assert client.at_end()
+    server.expect_log("CXP0060.*the server is being stopped")
+    until(lambda: not set(before) & set(server.children()), "the old child ends")
+
+
+def test_a_body_of_no_length_is_none(make):
+    server = make.httpd("{P}ProxyPass / {b}/\n", b=make.backend(echo).url)
+    client, _ = open_tunnel(server.port, fields=ASK + [("Content-Length", "0")])
+    assert take(client, 5) == b"hello"
+    client.close()
+    server.expect_log("CXP0060")
+
+
+def test_over_http2(make):
+    """Extended CONNECT (RFC 8441): mod_http2 makes an ordinary request to switch of it."""
+    backend = make.backend(echo)
+    server = make.httpd("Protocols h2c http/1.1\nH2WebSockets On\n{P}ProxyPass / {b}/\n", b=backend.url, modules=("http2",))
+    ask = [(b":method", b"CONNECT"), (b":protocol", b"websocket"), (b":scheme", b"http"), (b":authority", b"proxy.test"),
+           (b":path", b"/ws"), (b"sec-websocket-version", b"13")]
+    with H2(server.port) as client:
+        assert client.open(ask) == 200
+        assert client.hear(5) == b"hello"
+        for text in (b"a", b"b" * 10_000, b"c"):
+            client.say(text)
+            assert client.hear(len(text)) == text
+        client.say(b"last", last=True)
+        assert client.hear() == b"lastbye"
+    server.expect_log("CXP0060")
+    assert backend.requests[0].fields.get("Upgrade") == "websocket"
+    assert fetch(server.port).status != 200  # an ordinary request that the backend switches unasked
+    server.expect_log("CXP0118")

@@ -80,21 +80,51 @@ class H2:
             self.send(frame(DATA, END_STREAM, self._stream, body))
         return self._answer()
 
-    def _answer(self):
-        status = None
+    def open(self, fields):
+        """A stream that stays open both ways, as a WebSocket's: the status of its first answer."""
+        self._stream += 2
+        self.send(frame(HEADERS, END_HEADERS, self._stream, b"".join(literal(name, value) for name, value in fields)))
+        for kind, _, payload in self._frames():
+            if kind == HEADERS:
+                return status_of(payload)
+            if kind == RST_STREAM:
+                return "reset"
+        return "closed"
+
+    def say(self, data, last=False):
+        """DATA on the stream that was opened."""
+        self.send(frame(DATA, END_STREAM if last else 0, self._stream, data))
+
+    def hear(self, size=None):
+        """So many bytes of DATA of that stream, or all until it ends."""
+        heard = b""
+        while size is None or len(heard) < size:
+            kind, flags, payload = next(self._frames(), (None, END_STREAM, b""))
+            if kind == DATA:
+                heard += payload
+            if kind in (None, RST_STREAM) or flags & END_STREAM:
+                break
+        return heard
+
+    def _frames(self):
+        """The frames of the current stream; settings are acknowledged."""
         while True:
             try:
                 head = self._client.reader.exactly(9)
                 payload = self._client.reader.exactly(int.from_bytes(head[:3], "big"))
             except (Closed, Truncated, ConnectionResetError, BrokenPipeError):
-                return status or "closed"
+                return
             kind, flags, stream = head[3], head[4], int.from_bytes(head[5:], "big")
             if kind == SETTINGS and not flags & 1:
                 self.send(frame(SETTINGS, 1, 0))
             if kind == GOAWAY:
-                return status or "closed"
-            if stream != self._stream:
-                continue
+                return
+            if stream == self._stream:
+                yield kind, flags, payload
+
+    def _answer(self):
+        status = None
+        for kind, flags, payload in self._frames():
             if kind == RST_STREAM:
                 return status or "reset"
             if kind == HEADERS:
@@ -102,3 +132,4 @@ class H2:
                 status = final if final >= 200 else None
             if kind in (HEADERS, DATA) and flags & END_STREAM:
                 return status
+        return status or "closed"

@@ -50,6 +50,7 @@ MatrixRow row_of(DirectiveId id) {
       return {Merging::InnerWins, {"11", "22", "33", "44"}};
     case DirectiveId::ProxyParkAfter:
     case DirectiveId::ProxyKeepAliveStay:
+    case DirectiveId::ProxyTunnelDrain:
       return {Merging::MainOnly, {"5ms", "", "", ""}};
     case DirectiveId::ProxyKeepAliveGuard:
       return {Merging::MainOnly, {"Off", "", "", ""}};
@@ -152,6 +153,8 @@ Problem say_in(Scopes& all, const DirectiveRow& row, Level level, std::string_vi
       return say_thread_wait(server.park_after, said, text);
     case DirectiveId::ProxyKeepAliveStay:
       return say_thread_wait(server.keep_alive_stay, said, text);
+    case DirectiveId::ProxyTunnelDrain:
+      return say_timeout(server.tunnel_drain, said, text);
     case DirectiveId::ProxyKeepAliveGuard:
       server.keep_alive_guard.set(flag_of(text), where);
       return std::nullopt;
