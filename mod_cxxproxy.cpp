@@ -27,6 +27,7 @@
 #include "httpd/request_hooks.h"
 #include "httpd/shared_state.h"
 #include "httpd/status_page.h"
+#include "httpd/upstream_facts.h"
 #include "httpd/httpd_api.h"
 
 namespace {
@@ -55,6 +56,8 @@ void register_hooks(apr_pool_t*) {
   ap_hook_fixups(hooks::fixups, kAfterRewrite, nullptr, APR_HOOK_FIRST);
   // Before handlers that take any method or any file.
   ap_hook_handler(hooks::handler, nullptr, nullptr, APR_HOOK_FIRST);
+  // Before whoever writes a log.
+  ap_hook_log_transaction(hooks::tell_upstream_facts, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
   hooks::register_status_page();
   hooks::register_parker();
 }

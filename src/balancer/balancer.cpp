@@ -327,7 +327,8 @@ MemberSet Balancer::choose_offered(PickObserver* observer) noexcept {
       return all;
     }
   }
-  slot_.panic.store(0, kRelaxed);
+  const bool was_panic = slot_.panic.load(kRelaxed) != 0 && slot_.panic.exchange(0) != 0;
+  if (was_panic && observer != nullptr) observer->panic_is_over();
   MemberSet good = usable(MemberSet{}, Grace::None);
   if (good.empty()) good = usable(MemberSet{}, Grace::Ejected);
   if (!good.empty()) {

@@ -50,6 +50,7 @@ class PickObserver {
   virtual void rest_is_over(std::size_t index) noexcept = 0;  // failed or ejected -> offered again
   virtual void all_failed() noexcept = 0;                     // nobody left: failed ones are tried
   virtual void panic() noexcept {}                            // too few left: ejections do not count
+  virtual void panic_is_over() noexcept {}                    // enough are left: they count again
 
  protected:
   ~PickObserver() = default;

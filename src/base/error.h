@@ -73,6 +73,7 @@ struct ErrcInfo {
   std::uint16_t tag;  // nnnn of CXPnnnn
   Side side;
   int status;  // what the client gets before a byte of an answer went out
+  std::string_view word;  // for access logs, docs/log-messages.md has the list
   std::string_view sentence;
 };
 

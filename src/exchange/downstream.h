@@ -79,11 +79,27 @@ struct AttemptReport {
   unsigned number = 1;  // first attempt is 1
   bool reused = false;
   bool answer_begun = false;       // the client may have seen a part of the answer
-  bool marked_failed = false;      // this attempt took the member out of use
+  balancer::RestReason rested = balancer::RestReason::None;  // this attempt took the member out of use
   base::Duration rest{};           // for so long
   std::string_view detail{};       // the parser's or resolver's own words
   base::Duration limit{};          // the deadline that passed, for timeouts
 };
+
+// Why a tunnel is over: for access logs, and for the log line.
+struct TunnelEnd {
+  std::string_view word;
+  std::string_view sentence;
+};
+
+namespace tunnel_end {
+inline constexpr TunnelEnd kBothClosed{"tunnel-closed", "both sides have closed"};
+inline constexpr TunnelEnd kBackendClosed{"tunnel-closed", "the backend has closed"};
+inline constexpr TunnelEnd kBackendReset{"tunnel-backend-reset", "the backend reset the connection"};
+inline constexpr TunnelEnd kBackendFull{"tunnel-backend-reset", "the backend takes no more"};
+inline constexpr TunnelEnd kClientGone{"tunnel-client-gone", "the client went away"};
+inline constexpr TunnelEnd kClientReset{"tunnel-client-gone", "the client reset the connection"};
+inline constexpr TunnelEnd kIdle{"tunnel-idle", "nothing was sent for too long"};
+}  // namespace tunnel_end
 
 // A tunnel that is over.
 struct TunnelReport {
@@ -91,7 +107,7 @@ struct TunnelReport {
   std::string_view protocol{};
   std::uint64_t bytes_up = 0;    // from the client
   std::uint64_t bytes_down = 0;  // to the client
-  std::string_view end{};        // who or what ended it
+  TunnelEnd end{};
 };
 
 class Downstream {

@@ -212,6 +212,7 @@ Exchange::Flow Exchange::start_connect() {
   auto stream = services_.connector.connect((*addresses_)[address_index_], options);
   state_ = State::Connecting;
   arm(member().spec.connect_timeout.value_or(timeout()));
+  if (address_index_ == 0) connect_began_ = deadline_ - limit_;
   if (!stream) {
     if (++address_index_ < addresses_->size()) return start_connect();
     return attempt_failed(connect_errc(stream.error()), Phase::Connect, stream.error());
@@ -226,13 +227,29 @@ Exchange::Flow Exchange::connect(unsigned& needs) {
     needs |= kUpstreamWritable;
     return Flow::Waiting;
   }
-  if (result.status == IoStatus::Ok) return begin_request();
+  if (result.status == IoStatus::Ok) {
+    facts_.connect = std::chrono::duration_cast<base::Duration>(services_.clock.now() - connect_began_);
+    return begin_request();
+  }
   if (++address_index_ < addresses_->size()) return start_connect();
   return attempt_failed(connect_errc(result.os_error), Phase::Connect, result.os_error);
 }
 
+void Exchange::count_sent(std::uint64_t bytes) noexcept {
+  flight_.sent(bytes);
+  facts_.bytes_up += bytes;
+}
+
+void Exchange::count_received(std::uint64_t bytes) noexcept {
+  flight_.received(bytes);
+  facts_.bytes_down += bytes;
+}
+
 Exchange::Flow Exchange::begin_request() {
   const RequestFacts& facts = downstream_.facts();
+  facts_.reused = lease_.reused();
+  facts_.address = lease_.stream()->peer();
+  facts_.local_port = lease_.stream()->local_port();
   plan_ = HeadPlan{.keep_alive = member().spec.reuse && facts.keep_alive && !facts.http10, .http10 = facts.http10};
   if (body_complete_) {
     const bool none = facts.body == BodyKind::None || (body_read_ == 0 && !facts.declared);

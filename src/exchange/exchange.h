@@ -27,6 +27,7 @@
 #include "base/clock.h"
 #include "codec/http1/http1_codec.h"
 #include "exchange/downstream.h"
+#include "exchange/exchange_facts.h"
 #include "upstream/member_upstream.h"
 
 namespace cxxproxy::exchange {
@@ -102,6 +103,8 @@ class Exchange {
   // Gives memory back that only a running exchange needs.
   void about_to_wait();
 
+  const ExchangeFacts& facts() const noexcept { return facts_; }
+  base::Instant started() const noexcept { return started_; }
   const base::Error& failure() const noexcept { return failure_; }
   bool answer_started() const noexcept { return answer_started_; }
   // After a failure for want of a slot: how long the client had better wait.
@@ -153,9 +156,11 @@ class Exchange {
   Flow tunnel(unsigned& needs);
   Flow relay_down(unsigned& needs);
   Flow relay_up(unsigned& needs);
-  Flow tunnel_over(std::string_view why);
+  Flow tunnel_over(const TunnelEnd& end);
   bool pass(bool flush);
 
+  void count_sent(std::uint64_t bytes) noexcept;
+  void count_received(std::uint64_t bytes) noexcept;
   void queue_frame(std::span<const upstream::ConstBuffer> parts, std::size_t bytes);
   void queue_body_end();
   void keep_body(std::span<const upstream::ConstBuffer> parts, std::size_t bytes);
@@ -207,6 +212,8 @@ class Exchange {
   std::size_t address_index_ = 0;
   std::string resolver_error_;
 
+  ExchangeFacts facts_{};
+  base::Instant connect_began_{};
   const base::Instant started_;
   base::Instant total_deadline_;
   base::Instant deadline_{};

@@ -74,7 +74,7 @@ Exchange::Flow Exchange::deadline_passed() {
       return attempt_failed(ProxyErrc::ConnectTimeout, Phase::Connect, ETIMEDOUT);
     case State::Running: break;
     case State::Discarding: return end_discarding(false);
-    case State::Tunnel: return tunnel_over("nothing was sent for too long");
+    case State::Tunnel: return tunnel_over(tunnel_end::kIdle);
     case State::Pick: return give_up({wait_reason_, wait_reason_ == ProxyErrc::NoUsableMember ? Phase::Route : Phase::Connect, true, 0});
     case State::Slot:
     case State::Done: return Flow::Progress;
@@ -88,7 +88,7 @@ Exchange::Flow Exchange::deadline_passed() {
 void Exchange::client_gone() {
   if (state_ == State::Done) return;
   if (state_ == State::Tunnel) {
-    if (up_ended_) (void)tunnel_over("the client went away");
+    if (up_ended_) (void)tunnel_over(tunnel_end::kClientGone);
     return;  // else its end is read
   }
   if (state_ == State::Prefetch || state_ == State::Pick) {
@@ -141,7 +141,7 @@ AttemptEnd Exchange::after_failure(const Error& error, bool reused) const {
 // The attempt is over for its member, which may have to rest for it.
 void Exchange::tell_balancer(AttemptReport& report) {
   const balancer::Consequence consequence = flight_.failed(failure_for_member(report.error, report.reused), services_.clock.now());
-  report.marked_failed = consequence.rest != balancer::RestReason::None;
+  report.rested = consequence.rest;
   report.rest = consequence.rest_for;
   flight_.end();
 }

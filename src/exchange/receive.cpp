@@ -43,9 +43,10 @@ Exchange::Flow Exchange::receive_head(unsigned& needs) {
   }
   if (result.status != IoStatus::Ok) return on_stream_end(result);
   armed_ = received_any_ && armed_;  // the head as a whole has one deadline, from its first byte on
+  if (!received_any_) facts_.first_byte = std::chrono::duration_cast<base::Duration>(services_.clock.now() - started_);
   received_any_ = true;
   end_ += result.bytes;
-  flight_.received(result.bytes);
+  count_received(result.bytes);
   return digest_head();
 }
 
@@ -82,7 +83,8 @@ Exchange::Flow Exchange::on_head() {
   in_head_ = false;
   armed_ = false;
   const int status = codec_->head().status;
-  const balancer::Consequence consequence = flight_.answered(status, services_.clock.now());
+  const base::Instant now = services_.clock.now();
+  const balancer::Consequence consequence = flight_.answered(status, now);
   if (consequence.recovered) downstream_.balancer_recovered();
   if (consequence.rest != balancer::RestReason::None) downstream_.member_rests(member().spec, status, consequence);
   if (await_continue_) {
@@ -96,7 +98,7 @@ Exchange::Flow Exchange::on_head() {
                          .request_taken = body_complete_});
   if (downstream_.replaces_answer()) return start_discarding();
   head_held_ = true;
-  held_until_ = services_.clock.now() + kHeadHold;
+  held_until_ = now + kHeadHold;
   return digest_body({buffer_.get() + begin_, end_ - begin_}, false);
 }
 
@@ -127,7 +129,7 @@ Exchange::Flow Exchange::receive_body(unsigned& needs) {
   }
   if (result.status != IoStatus::Ok) return on_stream_end(result);
   armed_ = false;
-  flight_.received(result.bytes);
+  count_received(result.bytes);
   return digest_body(into.first(result.bytes), true);
 }
 
@@ -203,7 +205,7 @@ Exchange::Flow Exchange::discard(unsigned& needs) {
     return Flow::Waiting;
   }
   if (result.status != IoStatus::Ok) return end_discarding(false);
-  flight_.received(result.bytes);
+  count_received(result.bytes);
   end_ = result.bytes;
   return Flow::Progress;
 }

@@ -121,7 +121,7 @@ Exchange::Flow Exchange::write_queue(unsigned& needs) {
   }
   armed_ = false;
   sent_bytes_ += result.bytes;
-  flight_.sent(result.bytes);
+  count_sent(result.bytes);
   std::size_t left = result.bytes;
   while (queue_at_ < queue_.size() && left >= queue_[queue_at_].size) left -= queue_[queue_at_++].size;
   if (left > 0) {

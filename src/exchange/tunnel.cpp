@@ -27,7 +27,7 @@ Exchange::Flow Exchange::start_tunnel() {
     bytes_down_ += end_ - begin_;
     downstream_.send_borrowed({buffer_.get() + begin_, end_ - begin_});
     begin_ = end_;
-    if (!downstream_.pass(true)) return tunnel_over("the client went away");
+    if (!downstream_.pass(true)) return tunnel_over(tunnel_end::kClientGone);
   }
   buffer_.reset();
   capacity_ = begin_ = end_ = 0;
@@ -40,7 +40,7 @@ Exchange::Flow Exchange::tunnel(unsigned& needs) {
   if (relay_down(needs) == Flow::Progress) flow = Flow::Progress;
   if (state_ == State::Tunnel && relay_up(needs) == Flow::Progress) flow = Flow::Progress;
   if (state_ != State::Tunnel) return Flow::Progress;
-  if (down_ended_ && up_ended_ && up_pending_.empty()) return tunnel_over("both sides have closed");
+  if (down_ended_ && up_ended_ && up_pending_.empty()) return tunnel_over(tunnel_end::kBothClosed);
   if (flow == Flow::Progress) armed_ = false;
   return flow;
 }
@@ -55,16 +55,16 @@ Exchange::Flow Exchange::relay_down(unsigned& needs) {
   const IoResult result = lease_.stream()->read(into, Wait::No);
   switch (result.status) {
     case IoStatus::WouldBlock: needs |= kUpstreamReadable; return Flow::Waiting;
-    case IoStatus::Failed: return tunnel_over("the backend reset the connection");
+    case IoStatus::Failed: return tunnel_over(tunnel_end::kBackendReset);
     case IoStatus::Eof:
       down_ended_ = true;
-      return downstream_.end_sending() ? Flow::Progress : tunnel_over("the backend has closed");
+      return downstream_.end_sending() ? Flow::Progress : tunnel_over(tunnel_end::kBackendClosed);
     case IoStatus::Ok: break;
   }
   bytes_down_ += result.bytes;
-  flight_.received(result.bytes);
+  count_received(result.bytes);
   downstream_.send_lent(0, result.bytes);
-  return downstream_.pass(true) ? Flow::Progress : tunnel_over("the client went away");
+  return downstream_.pass(true) ? Flow::Progress : tunnel_over(tunnel_end::kClientGone);
 }
 
 Exchange::Flow Exchange::relay_up(unsigned& needs) {
@@ -75,7 +75,7 @@ Exchange::Flow Exchange::relay_up(unsigned& needs) {
       needs |= kUpstreamWritable;
       return Flow::Waiting;
     }
-    if (result.status != IoStatus::Ok) return tunnel_over("the backend takes no more");
+    if (result.status != IoStatus::Ok) return tunnel_over(tunnel_end::kBackendFull);
     up_pending_.erase(0, result.bytes);
     if (up_pending_.empty() && up_ended_) lease_.stream()->end_writing();
     return Flow::Progress;
@@ -84,16 +84,16 @@ Exchange::Flow Exchange::relay_up(unsigned& needs) {
   const BodyPart part = downstream_.read_tunnel(kTunnelBuffer);
   switch (part.kind) {
     case BodyPart::Kind::WouldBlock: needs |= kClientReadable; return Flow::Waiting;
-    case BodyPart::Kind::Failed: return tunnel_over("the client reset the connection");
+    case BodyPart::Kind::Failed: return tunnel_over(tunnel_end::kClientReset);
     case BodyPart::Kind::End:
     case BodyPart::Kind::Data: break;
   }
   bytes_up_ += part.bytes;
-  flight_.sent(part.bytes);
+  count_sent(part.bytes);
   std::size_t sent = 0;
   if (part.bytes > 0) {
     const IoResult result = lease_.stream()->write(part.parts, Wait::No);
-    if (result.status != IoStatus::Ok && result.status != IoStatus::WouldBlock) return tunnel_over("the backend takes no more");
+    if (result.status != IoStatus::Ok && result.status != IoStatus::WouldBlock) return tunnel_over(tunnel_end::kBackendFull);
     if (result.status == IoStatus::Ok) sent = result.bytes;
   }
   // What is left is kept here: the client side's bytes are gone with the next read.
@@ -109,11 +109,11 @@ Exchange::Flow Exchange::relay_up(unsigned& needs) {
   return Flow::Progress;
 }
 
-Exchange::Flow Exchange::tunnel_over(std::string_view why) {
+Exchange::Flow Exchange::tunnel_over(const TunnelEnd& end) {
   state_ = State::Done;
   leave_slot(false);
   flight_.end();
-  downstream_.tunnel_ended({.member = &member().spec, .protocol = plan_.upgrade, .bytes_up = bytes_up_, .bytes_down = bytes_down_, .end = why});
+  downstream_.tunnel_ended({.member = &member().spec, .protocol = plan_.upgrade, .bytes_up = bytes_up_, .bytes_down = bytes_down_, .end = end});
   return Flow::Progress;
 }
 

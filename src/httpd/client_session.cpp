@@ -40,11 +40,13 @@ balancer::Session session_of(const request_rec* r, const config::BalancerSpec& b
   return session;
 }
 
+const char* url_of(const config::MemberSpec& member) noexcept {
+  return member.name.c_str() + (member.url.socket.empty() ? 0 : member.name.find('|') + 1);
+}
+
 void tell_chosen(request_rec* r, const config::BalancerSpec& balancer, const config::MemberSpec& member, const balancer::Session& session) {
   apr_table_t* const environment = r->subprocess_env;
-  // As mod_proxy: without the socket of "unix:/path|http://host".
-  const std::size_t url = member.url.socket.empty() ? 0 : member.name.find('|') + 1;
-  apr_table_setn(environment, "BALANCER_WORKER_NAME", member.name.c_str() + url);
+  apr_table_setn(environment, "BALANCER_WORKER_NAME", url_of(member));
   apr_table_setn(environment, "BALANCER_WORKER_ROUTE", member.route.c_str());
   if (!balancer.sticky.is_on() && !balancer.sticky_cookie.is_on()) return;
   if (route_has_changed(member, session)) apr_table_setn(environment, "BALANCER_ROUTE_CHANGED", "1");

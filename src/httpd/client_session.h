@@ -21,6 +21,8 @@ namespace cxxproxy::httpd {
 
 balancer::Session session_of(const request_rec* r, const config::BalancerSpec& balancer, const balancer::SessionTokens& tokens,
                              std::string_view url);
+// The name of a member as mod_proxy tells it: without the socket of "unix:/path|http://host".
+const char* url_of(const config::MemberSpec& member) noexcept;
 void tell_chosen(request_rec* r, const config::BalancerSpec& balancer, const config::MemberSpec& member, const balancer::Session& session);
 void set_session_cookie(request_rec* r, const config::BalancerSpec& balancer, const balancer::SessionTokens& tokens,
                         const config::MemberSpec& member, const balancer::Session& session);

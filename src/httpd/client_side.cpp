@@ -26,6 +26,9 @@ namespace {
 
 std::string_view view(const char* text) noexcept { return text != nullptr ? std::string_view(text) : std::string_view{}; }
 
+// A line of a log has an end.
+constexpr unsigned kMostAttemptsTold = 16;
+
 // Conditions of the main request are not those of a document that is included into it.
 bool is_condition(std::string_view name) noexcept {
   return base::iequals(name, "If-Match") || base::iequals(name, "If-None-Match") || base::iequals(name, "If-Modified-Since") ||
@@ -248,7 +251,7 @@ bool ClientSide::prepare_body() {
   if (!needs_spool_) return true;
   spool_.emplace(r_);
   if (const apr_status_t status = spool_->fill(); status != APR_SUCCESS) {
-    (void)body_failure(status);
+    problem_ = body_failure(status).error;
     return false;
   }
   facts_.body = facts_.declared || spool_->size() > 0 ? BodyKind::Length : BodyKind::None;
@@ -274,13 +277,26 @@ BodyPart ClientSide::body_failure(apr_status_t status) {
 
 void ClientSide::member_chosen(const config::MemberSpec& member, std::size_t) {
   member_ = &member;
+  // What nobody declared ends with the exchange, before the request is logged.
+  member_name_ = errand_.target ? url_of(member) : apr_pstrdup(r_->pool, url_of(member));
+  apr_table_setn(r_->subprocess_env, "CXXPROXY_MEMBER", member_name_);
   if (errand_.target.balancer == nullptr) return;
   tell_chosen(r_, *errand_.target.balancer, member, session_.value_or(balancer::Session{}));
 }
 
 void ClientSide::balancer_recovered() { log_recovered(r_, *errand_.target.balancer, *member_); }
 
-void ClientSide::report(const exchange::AttemptReport& attempt) { log_attempt(r_, errand_.target.balancer, attempt); }
+void ClientSide::report(const exchange::AttemptReport& attempt) {
+  log_attempt(r_, errand_.target.balancer, attempt);
+  timed_out_ = timed_out_ || attempt.error.code == ProxyErrc::HeadTimeout;
+  if (attempt.member == nullptr || failures_told_ > kMostAttemptsTold) return;
+  if (!failed_attempts_.empty()) failed_attempts_ += ", ";
+  if (failures_told_++ == kMostAttemptsTold) {
+    failed_attempts_ += "...";
+    return;
+  }
+  failed_attempts_.append(url_of(*attempt.member)).append(1, ' ').append(base::info(attempt.error.code).word);
+}
 
 void ClientSide::rest_is_over(std::size_t index) noexcept {
   const auto& balancer = *errand_.target.balancer;
@@ -304,6 +320,8 @@ balancer::PickHint ClientSide::pick_hint() {
 }
 
 void ClientSide::panic() noexcept { log_panic(r_, *errand_.target.balancer); }
+
+void ClientSide::panic_is_over() noexcept { log_panic_is_over(r_, *errand_.target.balancer); }
 
 void ClientSide::all_failed() noexcept { log_all_failed(r_, *errand_.target.balancer); }
 

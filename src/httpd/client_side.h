@@ -44,6 +44,12 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   bool prepare_body();
 
   int filter_status() const noexcept { return filter_status_; }
+  // The attempts that failed, "http://a:1 connect-refused, http://b:2 head-timeout".
+  const std::string& failed_attempts() const noexcept { return failed_attempts_; }
+  bool timed_out() const noexcept { return timed_out_; }
+  // Of the last attempt, in the request's pool or of the configuration; null if there was none.
+  const char* member_name() const noexcept { return member_name_; }
+  std::string_view tunnel_end() const noexcept { return tunnel_end_; }
   // The status of a backend's answer in whose place httpd is to answer (ProxyErrorOverride), or 0.
   int replaced_status() const noexcept { return replaced_status_; }
   // The driver can wait for the client: pass() then never blocks for long.
@@ -79,6 +85,7 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   void rest_is_over(std::size_t index) noexcept override;
   void all_failed() noexcept override;
   void panic() noexcept override;
+  void panic_is_over() noexcept override;
 
   void read_facts();
   http::ForwardedFacts who_asked(const char* client_host, std::string& port, std::string& element) const;
@@ -106,10 +113,15 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   base::ProxyErrc problem_ = base::ProxyErrc::None;
   int filter_status_ = 0;
   int replaced_status_ = 0;
+  std::string failed_attempts_;
+  unsigned failures_told_ = 0;
+  bool timed_out_ = false;        // an attempt had no head in time
+  std::string_view tunnel_end_{};  // the word for it
   // What httpd answers already, where this request is the page for it (ErrorDocument).
   const int original_status_;
   const char* const original_status_line_;
   const config::MemberSpec* member_ = nullptr;
+  const char* member_name_ = nullptr;
   std::optional<balancer::Session> session_;  // looked for at the first pick
 
   std::vector<http::FieldView> fields_;  // of the client, read once

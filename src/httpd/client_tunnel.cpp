@@ -52,6 +52,7 @@ bool ClientSide::end_sending() {
 void ClientSide::tunnel_ended(const exchange::TunnelReport& tunnel) {
   r_->sent_bodyct = 1;  // or %b shows nothing
   r_->bytes_sent = static_cast<apr_off_t>(tunnel.bytes_down);
+  tunnel_end_ = tunnel.end.word;
   log_tunnel(r_, errand_.target.balancer, tunnel);
 }
 

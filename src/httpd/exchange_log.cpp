@@ -11,6 +11,7 @@ using base::Phase;
 using base::ProxyErrc;
 using exchange::AttemptEnd;
 using exchange::AttemptReport;
+using balancer::RestReason;
 
 namespace {
 
@@ -57,6 +58,15 @@ std::string reason(const AttemptReport& attempt) {
   return text;
 }
 
+std::string_view because(RestReason reason) noexcept {
+  switch (reason) {
+    case RestReason::Timeout: return "(failontimeout) ";
+    case RestReason::FailuresInARow: return "(ejected, too many failures in a row) ";
+    case RestReason::FailureRate: return "(ejected, too many failures in the window) ";
+    default: return "";
+  }
+}
+
 std::string outcome(const config::BalancerSpec* balancer, const AttemptReport& attempt) {
   std::string text;
   switch (attempt.end) {
@@ -68,14 +78,16 @@ std::string outcome(const config::BalancerSpec* balancer, const AttemptReport& a
       else text = "answered " + std::to_string(base::status_for(attempt.error));
       break;
   }
-  if (attempt.marked_failed && balancer != nullptr) text.append("; the member rests for ").append(seconds(attempt.rest));
+  if (attempt.rested != RestReason::None && balancer != nullptr) {
+    text.append("; the member ").append(because(attempt.rested)).append("rests for ").append(seconds(attempt.rest));
+  }
   return text;
 }
 
 int level_of(const AttemptReport& attempt) noexcept {
   if (base::info(attempt.error.code).side == base::Side::Client) return APLOG_INFO;
   if (attempt.end == AttemptEnd::GaveUp) return APLOG_ERR;
-  return attempt.marked_failed ? APLOG_WARNING : APLOG_INFO;
+  return attempt.rested != RestReason::None ? APLOG_WARNING : APLOG_INFO;
 }
 
 }  // namespace
@@ -119,6 +131,10 @@ void log_panic(request_rec* r, const config::BalancerSpec& balancer) noexcept {
                 subject(&balancer, nullptr).c_str());
 }
 
+void log_panic_is_over(request_rec* r, const config::BalancerSpec& balancer) noexcept {
+  ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r, "CXP0026: %s: enough members are left again, ejections count", subject(&balancer, nullptr).c_str());
+}
+
 void log_recovered(request_rec* r, const config::BalancerSpec& balancer, const config::MemberSpec& member) noexcept {
   ap_log_rerror(APLOG_MARK, APLOG_NOTICE, 0, r, "CXP0023: %s: answers again, all members are offered", subject(&balancer, &member).c_str());
 }
@@ -127,7 +143,7 @@ void log_tunnel(request_rec* r, const config::BalancerSpec* balancer, const exch
   if (!APLOG_R_IS_LEVEL(r, APLOG_INFO)) return;
   ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "CXP0060: %s: the tunnel (%.*s) has ended: %.*s; %" APR_UINT64_T_FMT " bytes to the backend, %" APR_UINT64_T_FMT " to the client",
                 subject(balancer, tunnel.member).c_str(), static_cast<int>(tunnel.protocol.size()), tunnel.protocol.data(),
-                static_cast<int>(tunnel.end.size()), tunnel.end.data(), static_cast<apr_uint64_t>(tunnel.bytes_up),
+                static_cast<int>(tunnel.end.sentence.size()), tunnel.end.sentence.data(), static_cast<apr_uint64_t>(tunnel.bytes_up),
                 static_cast<apr_uint64_t>(tunnel.bytes_down));
 }
 

@@ -19,6 +19,7 @@ void log_all_failed(request_rec* r, const config::BalancerSpec& balancer) noexce
 void log_rest(request_rec* r, const config::BalancerSpec& balancer, const config::MemberSpec& member, int status,
               const balancer::Consequence& consequence) noexcept;
 void log_panic(request_rec* r, const config::BalancerSpec& balancer) noexcept;
+void log_panic_is_over(request_rec* r, const config::BalancerSpec& balancer) noexcept;
 void log_recovered(request_rec* r, const config::BalancerSpec& balancer, const config::MemberSpec& member) noexcept;
 void log_tunnel(request_rec* r, const config::BalancerSpec* balancer, const exchange::TunnelReport& tunnel) noexcept;
 void log_refused_request(request_rec* r, std::string_view why) noexcept;

@@ -11,6 +11,7 @@
 #include "http/url.h"
 #include "httpd/config_hooks.h"
 #include "httpd/directives.h"
+#include "httpd/request_state.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
@@ -50,12 +51,6 @@ class RequestVariables final : public config::Variables {
 
  private:
   const request_rec* r_;
-};
-
-// What translate() found, so that the handler need not look the URL up again.
-struct Chosen {
-  config::Target target;
-  std::string_view origin;  // of the rule's URL; another one in r->filename means that it was changed
 };
 
 // A rule that covers the request's path.
@@ -199,8 +194,8 @@ BackendUrl split_backend_url(std::string_view url) noexcept {
 
 config::Target target_of(const request_rec* r, std::string_view url) {
   const BackendUrl parts = split_backend_url(url);
-  const auto* const chosen = static_cast<const Chosen*>(ap_get_module_config(r->request_config, &cxxproxy_module));
-  if (chosen != nullptr && chosen->origin == parts.origin && parts.socket.empty()) return chosen->target;
+  const RequestState* const state = find_request_state(r);
+  if (state != nullptr && !state->chosen.origin.empty() && state->chosen.origin == parts.origin && parts.socket.empty()) return state->chosen.target;
   return resolved_vhost(r->server).find_target(url);
 }
 
@@ -233,10 +228,7 @@ int translate(request_rec* r, PathForm form) {
   if (form == PathForm::Encoded) apr_table_setn(r->notes, "proxy-noencode", "1");
   if (options.mapping == Mapping::Servlet && choice.route->pattern == nullptr) take_clean_path(r, choice.match.clean);
   if (choice.target) {
-    auto* const chosen = new (apr_palloc(r->pool, sizeof(Chosen))) Chosen();
-    chosen->target = choice.target;
-    chosen->origin = split_backend_url(std::string_view(r->filename).substr(prefix.size())).origin;
-    ap_set_module_config(r->request_config, &cxxproxy_module, chosen);
+    request_state(r).chosen = {choice.target, split_backend_url(std::string_view(r->filename).substr(prefix.size())).origin};
   }
   return form == PathForm::Encoded ? kDone : kOk;
 }

@@ -19,6 +19,7 @@
 #include "httpd/pool_object.h"
 #include "httpd/proxy_sections.h"
 #include "httpd/served_request.h"
+#include "httpd/upstream_facts.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
@@ -105,6 +106,7 @@ bool is_switched_off(const config::MemberSpec& member) noexcept {
 
 // For what fails before an exchange begins: one log line and the status that belongs to it.
 int answer_failure(request_rec* r, std::string_view origin, ProxyErrc code, std::string_view detail = {}) {
+  tell_end(r, code);
   const auto& failure = base::info(code);
   const std::string subject = config::without_userinfo(origin);  // a rule may hold a password
   const std::string_view why = detail.empty() ? failure.sentence : detail;

@@ -3,6 +3,7 @@
 #include "httpd/child_state.h"
 #include "httpd/config_hooks.h"
 #include "httpd/mapping.h"
+#include "httpd/upstream_facts.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
@@ -22,10 +23,14 @@ ServedRequest::ServedRequest(request_rec* r, ChildState& child, const Errand& er
 int ServedRequest::begin(const exchange::Destination& destination) {
   ClientSide& client = client_.emplace(r_, errand_, settings_);
   if (client.problem() != ProxyErrc::None) {
+    tell_end(r_, client.problem());
     r_->connection->keepalive = AP_CONN_CLOSE;
     return refuse(r_, base::info(client.problem()).status, "the request's body framing is not understood");
   }
-  if (!client.prepare_body()) return client.filter_status();
+  if (!client.prepare_body()) {
+    tell_end(r_, client.problem());
+    return client.filter_status();
+  }
   const Duration server_timeout(r_->server->timeout);
   const config::ResolvedVhost& vhost = resolved_vhost(r_->server);
   exchange_.emplace(destination, client,
@@ -91,10 +96,47 @@ int status_of(request_rec* r, const exchange::Exchange& exchange, const ClientSi
   return status;
 }
 
+// One of the words of docs/log-messages.md.
+std::string_view end_word(const exchange::Exchange& exchange, const ClientSide& client) noexcept {
+  if (const base::Error& error = exchange.failure(); error) return base::info(error.code).word;
+  if (!client.tunnel_end().empty()) return client.tunnel_end();
+  return client.replaced_status() != 0 ? std::string_view("overridden") : base::info(ProxyErrc::None).word;
+}
+
+std::int64_t microseconds(std::optional<Duration> span) noexcept { return span ? span->count() : -1; }
+
+// Everything in the request's pool: the exchange is gone when the request is logged.
+void keep_facts(request_rec* r, const exchange::Exchange& exchange, const ClientSide& client, Duration total) {
+  const exchange::ExchangeFacts& known = exchange.facts();
+  UpstreamFacts& facts = facts_of(r);
+  facts.exchanged = true;
+  const std::string_view end = end_word(exchange, client);
+  facts.end = end.data();
+  if (client.member_name() != nullptr) {
+    facts.member = client.member_name();
+    const std::string& failed = client.failed_attempts();
+    if (exchange.failure()) {
+      facts.attempts = failed.empty() ? nullptr : apr_pstrmemdup(r->pool, failed.data(), failed.size());
+    } else {
+      facts.attempts = apr_pstrcat(r->pool, failed.c_str(), failed.empty() ? "" : ", ", facts.member, " ", facts.end, nullptr);
+    }
+  }
+  if (!known.address.empty()) facts.address = apr_pstrmemdup(r->pool, known.address.data(), known.address.size());
+  facts.connect = microseconds(known.connect);
+  facts.first_byte = microseconds(known.first_byte);
+  facts.total = total.count();
+  facts.bytes_up = known.bytes_up;
+  facts.bytes_down = known.bytes_down;
+  facts.local_port = known.local_port;
+  facts.reused = known.reused;
+  facts.timed_out = client.timed_out();
+}
+
 }  // namespace
 
 int ServedRequest::finish() {
   const int status = status_of(r_, *exchange_, *client_);
+  keep_facts(r_, *exchange_, *client_, std::chrono::duration_cast<Duration>(child_.clock().now() - exchange_->started()));
   waiter_.reset();
   exchange_.reset();
   client_.reset();

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <string>
+#include <unordered_map>
 
 #include "base/clock.h"
+#include "config/dump_values.h"
 #include "httpd/config_hooks.h"
 #include "httpd/guard.h"
 #include "httpd/kept_state.h"
@@ -96,6 +99,34 @@ base::Result<net::SharedSegment> make_larger(Retained& kept, apr_pool_t* process
   return fresh;
 }
 
+using Letters = std::unordered_map<std::uint64_t, std::uint32_t>;  // by the hash of the slot's key
+
+// The letters in force of the members of the present generation.
+Letters letters_in_force(const Retained& kept) {
+  Letters letters;
+  const auto segment = net::SharedSegment::attach(kept.address, kept.size);
+  if (!segment) return letters;
+  for (const balancer::MemberSlot& slot : segment->members()) {
+    if (slot.generation == kept.generation) letters.emplace(slot.key.hash, slot.status.load(std::memory_order_relaxed));
+  }
+  return letters;
+}
+
+void tell_changed_letters(const config::ResolvedConfig& resolved, const balancer::SlotPlaces& places, const Letters& before, server_rec* main_server) {
+  const auto segment = shared_segment();
+  const auto text = [](std::uint32_t flags) { return flags == 0 ? std::string("none") : config::status_letters(flags); };
+  for (const auto& balancer : resolved.balancers) {
+    for (const config::MemberSpec& member : balancer->members) {
+      const balancer::MemberSlot& slot = segment->members()[places.members[member.member_id]];
+      const auto was = before.find(slot.key.hash);
+      const std::uint32_t is = slot.status.load(std::memory_order_relaxed);
+      if (was == before.end() || was->second == is) continue;
+      ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, main_server, "CXP0027: balancer://%s %s: status %s -> %s, changed in the file",
+                   balancer->name.c_str(), member.name.c_str(), text(was->second).c_str(), text(is).c_str());
+    }
+  }
+}
+
 int make(apr_pool_t* pconf, server_rec* main_server) {
   Retained* kept = retained();
   if (kept == nullptr) kept = static_cast<Retained*>(ap_retained_data_create(kRetainedKey, sizeof(Retained)));
@@ -103,6 +134,7 @@ int make(apr_pool_t* pconf, server_rec* main_server) {
   const auto needs_key = [](const auto& balancer) { return balancer->sticky_cookie.is_on() && balancer->sticky_cookie.key_file.empty(); };
   const bool needs_server_key = std::any_of(resolved.balancers.begin(), resolved.balancers.end(), needs_key);
   if (needs_server_key && !make_server_key(main_server)) return HTTP_INTERNAL_SERVER_ERROR;
+  const Letters before = letters_in_force(*kept);
   ++kept->generation;
   const balancer::Turnover turnover{kept->generation, oldest_living(*kept)};
   auto places = std::make_unique<balancer::SlotPlaces>();
@@ -123,6 +155,7 @@ int make(apr_pool_t* pconf, server_rec* main_server) {
     ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, main_server, "CXP0011: kept the state of %u balancers and %u members",
                  static_cast<unsigned>(places->balancers_kept), static_cast<unsigned>(places->members_kept));
   }
+  tell_changed_letters(resolved, *places, before, main_server);
   g_places = own_in_pool(pconf, std::move(places));
   return kOk;
 }

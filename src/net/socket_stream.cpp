@@ -1,5 +1,6 @@
 #include "net/socket_stream.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -78,6 +79,25 @@ int bind_to(int descriptor, const base::IpAddress& source, int family) noexcept 
   return bound == 0 ? 0 : errno;
 }
 
+std::string address_text(const sockaddr& address) {
+  if (address.sa_family == AF_UNIX) return std::string("unix:") + reinterpret_cast<const sockaddr_un&>(address).sun_path;
+  const bool v6 = address.sa_family == AF_INET6;
+  const auto& four = reinterpret_cast<const sockaddr_in&>(address);
+  const auto& six = reinterpret_cast<const sockaddr_in6&>(address);
+  char text[INET6_ADDRSTRLEN] = "";
+  (void)::inet_ntop(address.sa_family, v6 ? static_cast<const void*>(&six.sin6_addr) : &four.sin_addr, text, sizeof text);
+  const std::string port = std::to_string(ntohs(v6 ? six.sin6_port : four.sin_port));
+  return v6 ? '[' + std::string(text) + "]:" + port : std::string(text) + ':' + port;
+}
+
+std::uint16_t port_of(int descriptor) noexcept {
+  sockaddr_storage own{};
+  socklen_t size = sizeof own;
+  if (::getsockname(descriptor, reinterpret_cast<sockaddr*>(&own), &size) != 0) return 0;
+  if (own.ss_family == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in&>(own).sin_port);
+  return own.ss_family == AF_INET6 ? ntohs(reinterpret_cast<const sockaddr_in6&>(own).sin6_port) : std::uint16_t{0};
+}
+
 }  // namespace
 
 SocketStream::~SocketStream() { ::close(descriptor_); }
@@ -109,7 +129,10 @@ IoResult SocketStream::write(std::span<const ConstBuffer> parts, Wait wait) noex
 }
 
 IoResult SocketStream::finish_connect() noexcept {
-  if (connected_) return {};
+  if (connected_) {
+    if (local_port_ == 0) local_port_ = port_of(descriptor_);
+    return {};
+  }
   // Writability is not asked here: SO_ERROR is 0 also while the handshake runs, so look at the peer.
   int error = 0;
   socklen_t size = sizeof error;
@@ -122,6 +145,7 @@ IoResult SocketStream::finish_connect() noexcept {
     return failure(errno);
   }
   connected_ = true;
+  local_port_ = port_of(descriptor_);
   become_patient(descriptor_, patience_);
   return {};
 }
@@ -160,7 +184,7 @@ base::Result<std::unique_ptr<upstream::ByteStream>, int> SocketConnector::connec
     return os_error;
   }
   if (connected) become_patient(descriptor, patience_);
-  return std::unique_ptr<upstream::ByteStream>(std::make_unique<SocketStream>(descriptor, connected, patience_));
+  return std::unique_ptr<upstream::ByteStream>(std::make_unique<SocketStream>(descriptor, connected, patience_, address_text(*target)));
 }
 
 base::Result<std::vector<upstream::Address>, std::string> SystemResolver::resolve(const std::string& host, std::uint16_t port) {

@@ -9,6 +9,9 @@
 //         and this object of 24 bytes. Decision record: docs/decisions/0002-plain-sockets.md.
 #pragma once
 
+#include <string>
+#include <utility>
+
 #include "upstream/byte_stream.h"
 
 namespace cxxproxy::net {
@@ -18,8 +21,8 @@ inline constexpr base::Duration kPatience = std::chrono::milliseconds(200);
 class SocketStream final : public upstream::ByteStream {
  public:
   // Takes ownership of the descriptor.
-  SocketStream(int descriptor, bool connected, base::Duration patience) noexcept
-      : patience_(patience), descriptor_(descriptor), connected_(connected) {}
+  SocketStream(int descriptor, bool connected, base::Duration patience, std::string peer) noexcept
+      : patience_(patience), peer_(std::move(peer)), descriptor_(descriptor), connected_(connected) {}
   ~SocketStream() override;
   SocketStream(const SocketStream&) = delete;
   SocketStream& operator=(const SocketStream&) = delete;
@@ -29,13 +32,17 @@ class SocketStream final : public upstream::ByteStream {
   upstream::IoResult finish_connect() noexcept override;
   bool looks_idle() noexcept override;
   void end_writing() noexcept override;
+  std::string_view peer() const noexcept override { return peer_; }
+  std::uint16_t local_port() const noexcept override { return local_port_; }
   int descriptor() const noexcept override { return descriptor_; }
   base::Duration patience() const noexcept override { return patience_; }
 
  private:
   const base::Duration patience_;
+  const std::string peer_;
   int descriptor_;
   bool connected_;
+  std::uint16_t local_port_ = 0;
 };
 
 class SocketConnector final : public upstream::Connector {

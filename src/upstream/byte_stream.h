@@ -14,6 +14,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -52,6 +53,11 @@ class ByteStream {
 
   // Nothing more will be written; the peer sees the end of the stream.
   virtual void end_writing() noexcept {}
+
+  // Of the backend, "127.0.0.1:80", "[::1]:80" or "unix:/path"; empty where it is not known.
+  virtual std::string_view peer() const noexcept { return {}; }
+  // Our end of a connection that stands, 0 where there is none.
+  virtual std::uint16_t local_port() const noexcept { return 0; }
 
   virtual int descriptor() const noexcept = 0;
   virtual base::Duration patience() const noexcept = 0;

@@ -204,3 +204,15 @@ def test_the_shipped_settings_load_with_every_line_switched_on(debian):
     path = debian.conf / "mods-available/cxxproxy.conf"
     path.write_text(re.sub(r"(?m)^(\s*)#(Cxx)", r"\1\2", path.read_text()))
     assert debian.works("apachectl", "configtest").splitlines()[-1] == "Syntax OK"
+
+
+def test_a_site_uses_the_shipped_log_format(debian, flasks, family):
+    debian.works("a2enmod", "cxxproxy")
+    site = words(PLAIN, flasks, family).replace("</VirtualHost>", "    CustomLog ${APACHE_LOG_DIR}/proxy.log cxxproxy\n</VirtualHost>")
+    debian.write_site(site)
+    debian.works("apachectl", "start")
+    until(lambda: accepts(debian.port), f"apache2 accepts\n{debian.log()}")
+    fetch(debian.port)
+    path = debian.root / "log" / "proxy.log"
+    line = until(lambda: path.exists() and path.read_text(), "a line in the log")
+    assert re.search(r" 200 .* member=http://127\.0\.0\.1:\d+/? .* attempts=\"http://127\.0\.0\.1:\d+/? ok\" end=ok reused=0 connect=\d+ ", line), line

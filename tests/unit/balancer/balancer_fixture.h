@@ -96,10 +96,12 @@ class CountingObserver final : public balancer::PickObserver {
   void rest_is_over(std::size_t) noexcept override { rests_over.fetch_add(1); }
   void all_failed() noexcept override { all_failed_times.fetch_add(1); }
   void panic() noexcept override { panics.fetch_add(1); }
+  void panic_is_over() noexcept override { panics_over.fetch_add(1); }
 
   std::atomic<unsigned> rests_over{0};
   std::atomic<unsigned> all_failed_times{0};
   std::atomic<unsigned> panics{0};
+  std::atomic<unsigned> panics_over{0};
 };
 
 // One process's view of a balancer, driven by one thread with a clock of its own.

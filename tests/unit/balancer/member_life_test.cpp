@@ -252,6 +252,7 @@ TEST_CASE("panic: when too few are left, ejections do not count", "[life]") {
   bench.clock.advance(60s);
   CHECK(count(bench.picks(9), 'B') == 3);
   CHECK(bench.slots.balancer().panic == 0);
+  CHECK(bench.seen.panics_over == 1);
 }
 
 TEST_CASE("a session's member is picked before all, while it serves; also when it drains", "[life]") {

@@ -353,7 +353,7 @@ TEST_CASE("a refused connection tries the next member, POST too", "[exchange]") 
   CHECK(second->received == "REQ b CL=4\r\n\r\nbody");
   REQUIRE(world.client.reports.size() == 1);
   CHECK(world.client.reports[0].end == AttemptEnd::NextMember);
-  CHECK(world.client.reports[0].marked_failed);
+  CHECK(world.client.reports[0].rested == balancer::RestReason::Failed);
   CHECK(world.picker->is_failed(0));
 }
 

@@ -1,0 +1,38 @@
+// What this module keeps of a request from one hook to the next.
+//
+// SHAPES  One object in the request's pool, found by its request_config; it owns nothing.
+#pragma once
+
+#include <new>
+#include <string_view>
+
+#include "config/resolved_vhost.h"
+#include "httpd/httpd_api.h"
+
+namespace cxxproxy::httpd {
+
+struct UpstreamFacts;
+
+// What translate() found, so that the handler need not look the URL up again.
+struct Chosen {
+  config::Target target;
+  std::string_view origin;  // of the rule's URL; another one in r->filename means that it was changed
+};
+
+struct RequestState {
+  Chosen chosen;                      // an empty origin: translate() chose nothing
+  UpstreamFacts* upstream = nullptr;  // of a request that we serve
+};
+
+inline RequestState* find_request_state(const request_rec* r) noexcept {
+  return static_cast<RequestState*>(ap_get_module_config(r->request_config, &cxxproxy_module));
+}
+
+inline RequestState& request_state(request_rec* r) {
+  if (RequestState* const state = find_request_state(r); state != nullptr) return *state;
+  auto* const state = new (apr_palloc(r->pool, sizeof(RequestState))) RequestState();
+  ap_set_module_config(r->request_config, &cxxproxy_module, state);
+  return *state;
+}
+
+}  // namespace cxxproxy::httpd
