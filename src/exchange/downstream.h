@@ -99,6 +99,7 @@ inline constexpr TunnelEnd kBackendFull{"tunnel-backend-reset", "the backend tak
 inline constexpr TunnelEnd kClientGone{"tunnel-client-gone", "the client went away"};
 inline constexpr TunnelEnd kClientReset{"tunnel-client-gone", "the client reset the connection"};
 inline constexpr TunnelEnd kIdle{"tunnel-idle", "nothing was sent for too long"};
+inline constexpr TunnelEnd kStopped{"tunnel-stopped", "the server is being stopped"};
 }  // namespace tunnel_end
 
 // A tunnel that is over.

@@ -35,7 +35,7 @@ Exchange::Flow Exchange::start_tunnel() {
 }
 
 Exchange::Flow Exchange::tunnel(unsigned& needs) {
-  if (tunnel_deadline_ != base::Instant::max() && services_.clock.now() >= tunnel_deadline_) return tunnel_over("the server is being stopped");
+  if (tunnel_deadline_ != base::Instant::max() && services_.clock.now() >= tunnel_deadline_) return tunnel_over(tunnel_end::kStopped);
   Flow flow = Flow::Waiting;
   if (relay_down(needs) == Flow::Progress) flow = Flow::Progress;
   if (state_ == State::Tunnel && relay_up(needs) == Flow::Progress) flow = Flow::Progress;
