@@ -83,6 +83,7 @@ def test_reloads_lose_no_request(make, mpm, clients, reloads):
     print(f"{reloads} reloads in {took:.0f} s: {kept.done} + {fresh.done} requests, {kept.reconnects} repeated")
 
 
+@pytest.mark.plain  # a sanitizer keeps what was freed
 def test_fifty_reloads_leave_nothing_in_the_parent(make):
     backends = [make.echo(name) for name in "abcdef"]
     server = make.httpd(STATUS + pool(*[b.url for b in backends]), modules=("status",))
