@@ -34,6 +34,7 @@ class SpotWaker final : public balancer::Waker {
 // One client connection's place in the scheme.
 struct Seat {
   conn_rec* connection = nullptr;
+  bool may_park = true;
   unsigned depth = 0;               // process_connection hooks of this connection on the stack
   ServedRequest* served = nullptr;  // parked, or about to be
   ParkingLot::Spot spot = ParkingLot::kNone;
@@ -80,6 +81,9 @@ Seat& make_seat(conn_rec* c) {
   if (Seat* const seat = seat_of(c); seat != nullptr) return *seat;
   auto* const seat = new (apr_palloc(c->pool, sizeof(Seat))) Seat();
   seat->connection = c;
+  // The MPM's listener, which wakes what is parked, stays for every connection that a thread had begun with before the child was
+  // told to stop, but not for one that was still in the queue then.
+  seat->may_park = !server_stops();
   ap_set_module_config(c->conn_config, &cxxproxy_module, seat);
   apr_pool_pre_cleanup_register(c->pool, seat, seat_ends);
   return *seat;
@@ -265,7 +269,7 @@ bool may_park(request_rec* r) noexcept {
   if (c->master != nullptr || c->cs == nullptr || r->main != nullptr || r->prev != nullptr || lot() == nullptr) return false;
   Seat* const seat = seat_of(c);
   if (seat != nullptr) note_proxied(seat->keep_alive, r);
-  return seat != nullptr && seat->depth == 1 && c->clogging_input_filters == 0;
+  return seat != nullptr && seat->may_park && seat->depth == 1 && c->clogging_input_filters == 0;
 }
 
 bool park(request_rec* r, ServedRequest& served) noexcept {

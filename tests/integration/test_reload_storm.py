@@ -1,5 +1,6 @@
 """One reload after the other under load, with members that come and go: no request is lost, and all are counted."""
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from support.balancers import STATUS, numbers, pool
 from support.client import fetch
 from support.load import Load
 from support.waiting import until
+from support.wire import answer
 
 RELOADS = 20
 PACE = 3  # seconds from one reload to the next: 20 in 60 seconds
@@ -81,6 +83,20 @@ def test_reloads_lose_no_request(make, mpm, clients, reloads):
         until(lambda: sum(m["Busy"] for m in numbers(server)) == 0, "nothing is in flight")
         cast.check_counts()
     print(f"{reloads} reloads in {took:.0f} s: {kept.done} + {fresh.done} requests, {kept.reconnects} repeated")
+
+
+def test_requests_that_wait_outlive_reloads(make):
+    """New connections one after the other to a backend that takes its time, so that a child is told to stop in every
+    state: also with a connection that is accepted and not begun, for which the MPM does not keep its listener."""
+    pause = threading.Event()
+    backend = make.backend(lambda c: (c.read_request(), pause.wait(0.004), c.send(answer(b"late")), c.wait_close()))
+    server = make.httpd("{P}ProxyPass / {b}/ disablereuse=On\n", b=backend.url, processes=2, threads=8)
+    server.allow_log("AH00161|AH00484|AH03490|AH10159")
+    with Load(server.port, clients=2, keep_alive=False) as load:
+        for _ in range(60):
+            server.graceful()
+            load.wait_more(5)
+    assert load.failures == []
 
 
 @pytest.mark.plain  # a sanitizer keeps what was freed
