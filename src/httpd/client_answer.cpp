@@ -145,8 +145,12 @@ void ClientSide::send_borrowed(std::string_view bytes) {
 }
 
 bool ClientSide::pass_brigade() {
+  const bool was_aborted = r_->connection->aborted != 0;
+  const bool is_end = !APR_BRIGADE_EMPTY(answer_) && APR_BUCKET_IS_EOS(APR_BRIGADE_LAST(answer_));
   const apr_status_t status = ap_pass_brigade(r_->output_filters, answer_);
   apr_brigade_cleanup(answer_);
+  // mod_http2 marks a stream's connection as aborted once it has sent the end, which may be before we are back here.
+  if (is_end && r_->connection->master != nullptr && !was_aborted) return status == APR_SUCCESS;
   return status == APR_SUCCESS && !r_->connection->aborted;
 }
 
