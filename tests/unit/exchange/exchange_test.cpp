@@ -627,7 +627,7 @@ TEST_CASE("ping: a request with a body asks first, whoever sends it", "[exchange
     CHECK(world.client.status == 200);
     REQUIRE(world.client.reports.size() == 1);
     CHECK(world.client.reports[0].error.code == ProxyErrc::ContinueTimeout);
-    CHECK(world.client.reports[0].marked_failed);
+    CHECK(world.client.reports[0].rested == balancer::RestReason::Failed);
     CHECK(world.client.reports[0].limit == 300ms);
   }
   SECTION("silence of the last one is 503") {
