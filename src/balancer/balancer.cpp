@@ -5,12 +5,12 @@
 #include <limits>
 
 #include "balancer/methods.h"
-#include "balancer/outcome_window.h"
 
 namespace cxxproxy::balancer {
 
 namespace {
 
+using base::micros;
 using config::StatusFlag;
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
@@ -30,8 +30,6 @@ constexpr std::int64_t kMostRetries = 100 * 100;
 constexpr double kColdest = 0.05;
 
 constexpr bool has(std::uint32_t status, StatusFlag flag) noexcept { return (status & bit(flag)) != 0; }
-
-constexpr std::int64_t micros(base::Instant instant) noexcept { return instant.time_since_epoch().count(); }
 
 // Where nothing is counted any row will do.
 std::vector<std::uint32_t> rows_of(const Shared& shared) {

@@ -69,7 +69,7 @@ class ByTraffic final : public Policy {
   // One thread of all processes does it, about once a second. What is added meanwhile is not lost.
   static void age(const View& view) noexcept {
     std::atomic<std::int64_t>& aged_at = view.balancer().aged_at;
-    const std::int64_t now = view.now().time_since_epoch().count();
+    const std::int64_t now = base::micros(view.now());
     std::int64_t last = aged_at.load(kRelaxed);
     if (now - last < kAgeing.count() || !aged_at.compare_exchange_strong(last, now, kRelaxed) || last == 0) return;
     const double gone = 1.0 - std::exp2(-static_cast<double>(now - last) / static_cast<double>(kHalfLife.count()));

@@ -22,7 +22,7 @@ inline constexpr base::Duration kLatencyMemory = std::chrono::seconds(10);
 
 namespace latency_detail {
 inline std::uint32_t stamp(base::Instant now) noexcept {
-  return static_cast<std::uint32_t>(static_cast<std::uint64_t>(now.time_since_epoch().count() / 1000));
+  return static_cast<std::uint32_t>(static_cast<std::uint64_t>(base::micros(now) / 1000));
 }
 inline double share_left(std::uint32_t from, base::Instant now) noexcept {
   const double age = static_cast<double>(static_cast<std::int32_t>(stamp(now) - from)) * 1000.0;  // wraps rightly

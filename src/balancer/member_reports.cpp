@@ -7,10 +7,10 @@
 namespace cxxproxy::balancer {
 namespace {
 
+using base::micros;
+
 constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr auto kRelease = std::memory_order_release;
-
-constexpr std::int64_t micros(base::Instant instant) noexcept { return instant.time_since_epoch().count(); }
 
 constexpr bool ignores_errors(std::uint32_t status) noexcept { return (status & bit(config::StatusFlag::IgnoreErrors)) != 0; }
 

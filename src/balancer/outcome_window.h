@@ -21,7 +21,7 @@ struct Outcomes {
 inline Outcomes count_outcome(std::atomic<std::uint64_t>& slot, bool failed, base::Instant now, base::Duration window) noexcept {
   constexpr std::uint64_t kFull = (std::uint64_t{1} << 20) - 1;
   const std::uint64_t number =
-      static_cast<std::uint64_t>(now.time_since_epoch().count() / std::max<std::int64_t>(1, window.count())) & 0xffffff;
+      static_cast<std::uint64_t>(base::micros(now) / std::max<std::int64_t>(1, window.count())) & 0xffffff;
   std::uint64_t word = slot.load(std::memory_order_relaxed);
   for (;;) {
     const bool same = word >> 40 == number;

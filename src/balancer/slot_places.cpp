@@ -122,23 +122,28 @@ Remembered remember(const Slots& slots, std::uint64_t generation) {
   return known;
 }
 
+namespace {
+
+// How many slots got a state back.
+template <class Record, class Slot, class Specs>
+std::size_t recall_each(const std::vector<Record>& records, std::span<Slot> slots, const std::vector<std::uint32_t>& places, const Specs& specs, bool all) {
+  KeyIndex known(records);
+  std::size_t recalled = 0;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    Slot& slot = slots[places[i]];
+    const auto found = known.take(slot.key);
+    if (!found || !(all || specs[i]->persist)) continue;
+    carry(records[*found].state, slot);
+    ++recalled;
+  }
+  return recalled;
+}
+
+}  // namespace
+
 void recall(const Remembered& known, Slots& slots, const config::ResolvedConfig& config, SlotPlaces& places, bool all) {
-  KeyIndex members(known.members);
-  for (std::size_t i = 0; i < places.members.size(); ++i) {
-    MemberSlot& slot = slots.members[places.members[i]];
-    const auto found = members.take(slot.key);
-    if (!found || !(all || config.members[i]->persist)) continue;
-    carry_member(known.members[*found].state, slot);
-    ++places.members_kept;
-  }
-  KeyIndex balancers(known.balancers);
-  for (std::size_t i = 0; i < places.balancers.size(); ++i) {
-    BalancerSlot& slot = slots.balancers[places.balancers[i]];
-    const auto found = balancers.take(slot.key);
-    if (!found || !(all || config.balancers[i]->persist)) continue;
-    carry_balancer(known.balancers[*found].state, slot);
-    ++places.balancers_kept;
-  }
+  places.members_kept += recall_each(known.members, slots.members, places.members, config.members, all);
+  places.balancers_kept += recall_each(known.balancers, slots.balancers, places.balancers, config.balancers, all);
 }
 
 }  // namespace cxxproxy::balancer

@@ -63,7 +63,7 @@ std::optional<SlotPlaces> place_slots(Slots& slots, const config::ResolvedConfig
 // Of the slots that the configuration of this generation has.
 Remembered remember(const Slots& slots, std::uint64_t generation);
 
-// Into slots that place_slots() has just started; the file wins as in carry_member. `all`: also into those that are
+// Into slots that place_slots() has just started; the file wins as in carry. `all`: also into those that are
 // not to survive a restart.
 void recall(const Remembered& known, Slots& slots, const config::ResolvedConfig& config, SlotPlaces& places, bool all);
 

@@ -88,7 +88,7 @@ void put(const BalancerState& state, BalancerSlot& slot) noexcept {
 }
 
 std::int64_t failed_since(std::uint32_t status, base::Instant now) noexcept {
-  return marks_failed(status) ? std::max<std::int64_t>(1, now.time_since_epoch().count()) : 0;
+  return marks_failed(status) ? std::max<std::int64_t>(1, base::micros(now)) : 0;
 }
 
 }  // namespace
@@ -109,7 +109,7 @@ void start_balancer(BalancerSlot& slot, const config::BalancerSpec& spec) noexce
   put(state, slot);
 }
 
-void carry_member(const MemberState& former, MemberSlot& fresh) noexcept {
+void carry(const MemberState& former, MemberSlot& fresh) noexcept {
   const std::uint32_t file = fresh.file_status.load(kRelaxed);
   MemberState state = former;
   state.file_status = file;
@@ -120,7 +120,7 @@ void carry_member(const MemberState& former, MemberSlot& fresh) noexcept {
   put(state, fresh);
 }
 
-void carry_balancer(const BalancerState& former, BalancerSlot& fresh) noexcept { put(former, fresh); }
+void carry(const BalancerState& former, BalancerSlot& fresh) noexcept { put(former, fresh); }
 
 void apply_file(MemberSlot& slot, const config::MemberSpec& spec, base::Instant now) noexcept {
   const std::uint32_t changed = slot.file_status.load(kRelaxed) ^ spec.status;

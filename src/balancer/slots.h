@@ -153,8 +153,8 @@ void start_balancer(BalancerSlot& slot, const config::BalancerSpec& spec) noexce
 
 // Puts what was known into a slot that was just started. Counters and the failed state are kept; the status
 // letters are kept unless the file changed them, and an E that came or went in the file decides about the failed state.
-void carry_member(const MemberState& former, MemberSlot& fresh) noexcept;
-void carry_balancer(const BalancerState& former, BalancerSlot& fresh) noexcept;
+void carry(const MemberState& former, MemberSlot& fresh) noexcept;
+void carry(const BalancerState& former, BalancerSlot& fresh) noexcept;
 
 // The same for a slot that goes on: all that happens to it is what the file changed.
 void apply_file(MemberSlot& slot, const config::MemberSpec& spec, base::Instant now) noexcept;

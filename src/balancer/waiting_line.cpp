@@ -7,7 +7,7 @@ namespace cxxproxy::balancer {
 
 namespace {
 
-std::int64_t micros(base::Instant instant) noexcept { return instant.time_since_epoch().count(); }
+using base::micros;
 
 bool any_total(const LineSetup& setup) noexcept {
   return std::any_of(setup.members.begin(), setup.members.end(), [](const LineSetup::Member& member) { return member.max_total != 0; });

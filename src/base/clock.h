@@ -6,11 +6,15 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 
 namespace cxxproxy::base {
 
 using Duration = std::chrono::microseconds;
 using Instant = std::chrono::time_point<std::chrono::steady_clock, Duration>;
+
+// As numbers in shared memory and in files.
+constexpr std::int64_t micros(Instant instant) noexcept { return instant.time_since_epoch().count(); }
 
 class Clock {
  public:

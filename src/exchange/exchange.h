@@ -117,7 +117,7 @@ class Exchange {
   enum class Flow : std::uint8_t { Progress, Waiting };
 
   Flow prefetch(unsigned& needs);
-  void choose_member();
+  void choose_member(const balancer::PickHint& hint);
   Flow pick(unsigned& needs);
   struct Search;
   Search find_slot();
@@ -125,6 +125,7 @@ class Exchange {
   bool has_room(std::size_t index) const;
   balancer::MemberSet members_without_slot(const balancer::MemberSet& barred);
   balancer::PickHint pick_hint();
+  Flow give_up_pick(base::ProxyErrc reason);
   Flow wait_in_line(const Search& search, unsigned& needs);
   base::Duration longest_wait(base::ProxyErrc reason) const;
   void leave_slot(bool keep) noexcept;

@@ -61,7 +61,7 @@ Phase Exchange::phase() const noexcept {
 Exchange::Flow Exchange::total_time_over() {
   limit_ = total_deadline_ - started_;
   if (state_ == State::Prefetch) return give_up({ProxyErrc::TotalTimeout, Phase::Send, true, 0});
-  if (state_ == State::Pick) return give_up({ProxyErrc::TotalTimeout, Phase::Connect, true, 0});
+  if (state_ == State::Pick) return give_up_pick(ProxyErrc::TotalTimeout);
   return attempt_failed(ProxyErrc::TotalTimeout, phase());
 }
 
@@ -75,7 +75,7 @@ Exchange::Flow Exchange::deadline_passed() {
     case State::Running: break;
     case State::Discarding: return end_discarding(false);
     case State::Tunnel: return tunnel_over(tunnel_end::kIdle);
-    case State::Pick: return give_up({wait_reason_, wait_reason_ == ProxyErrc::NoUsableMember ? Phase::Route : Phase::Connect, true, 0});
+    case State::Pick: return give_up_pick(wait_reason_);
     case State::Slot:
     case State::Done: return Flow::Progress;
   }
@@ -171,7 +171,7 @@ Exchange::Flow Exchange::attempt_failed(ProxyErrc code, Phase phase, int os_erro
     tell_balancer(report);
   }
   if (report.end == AttemptEnd::NextMember) {
-    if (destination_.balancer->may_try_again(attempts_)) choose_member();
+    if (destination_.balancer->may_try_again(attempts_)) choose_member(downstream_.pick_hint());
     if (!next_member_) report.end = AttemptEnd::GaveUp;
   }
   downstream_.report(report);

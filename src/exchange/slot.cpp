@@ -29,9 +29,9 @@ struct Exchange::Search {
   bool for_permit = false;
 };
 
-void Exchange::choose_member() {
+void Exchange::choose_member(const balancer::PickHint& hint) {
   const auto now = services_.clock.now();
-  next_member_ = destination_.balancer->pick(tried_, now, downstream_.pick_observer(), downstream_.pick_hint());
+  next_member_ = destination_.balancer->pick(tried_, now, downstream_.pick_observer(), hint);
   if (next_member_) flight_.begin(*destination_.balancer, *next_member_, now);
 }
 
@@ -62,8 +62,6 @@ Exchange::Search Exchange::find_slot() {
     search.for_permit = line != nullptr && line->has_total(0) && destination_.members[0]->pool.has_room();
     return search;
   }
-  balancer::Balancer& group = *destination_.balancer;
-  const auto now = services_.clock.now();
   balancer::PickHint hint = pick_hint();
   MemberSet barred;
   MemberSet busy;
@@ -79,10 +77,7 @@ Exchange::Search Exchange::find_slot() {
   }
   // Each turn makes another member busy, or is the last.
   for (;;) {
-    if (!next_member_ && (hint.busy == nullptr || busy.size() < destination_.members.size())) {
-      next_member_ = group.pick(tried_, now, downstream_.pick_observer(), hint);
-      if (next_member_) flight_.begin(group, *next_member_, now);
-    }
+    if (!next_member_ && (hint.busy == nullptr || busy.size() < destination_.members.size())) choose_member(hint);
     const auto chosen = std::exchange(next_member_, std::nullopt);
     if (!chosen) break;
     if (!busy.contains(*chosen) && take_slot(*chosen, barred)) {
@@ -96,7 +91,8 @@ Exchange::Search Exchange::find_slot() {
     hint.busy = &busy;
   }
   hint.busy = nullptr;
-  Search search{.error = ProxyErrc::PoolExhausted, .wants = group.candidates(tried_, now, downstream_.pick_observer(), hint)};
+  const MemberSet wants = destination_.balancer->candidates(tried_, services_.clock.now(), downstream_.pick_observer(), hint);
+  Search search{.error = ProxyErrc::PoolExhausted, .wants = wants};
   if (search.wants.empty()) return {.error = ProxyErrc::NoUsableMember};
   for (std::size_t i = 0; line != nullptr && line->has_totals() && i < destination_.members.size(); ++i) {
     if (search.wants.contains(i) && line->has_total(i) && destination_.members[i]->pool.has_room()) search.for_permit = true;
@@ -169,16 +165,20 @@ std::chrono::seconds Exchange::retry_after() const noexcept {
   return std::clamp(std::chrono::ceil<std::chrono::seconds>(limit_), kShortestRetryAfter, kLongestRetryAfter);
 }
 
+Exchange::Flow Exchange::give_up_pick(ProxyErrc reason) {
+  return give_up({reason, reason == ProxyErrc::NoUsableMember ? Phase::Route : Phase::Connect, true, 0});
+}
+
 Exchange::Flow Exchange::wait_in_line(const Search& search, unsigned& needs) {
   const auto now = services_.clock.now();
   WaitingLine* const line = destination_.line;
   limit_ = longest_wait(search.error);
-  if (line == nullptr || limit_ <= Duration::zero()) return give_up({search.error, search.error == ProxyErrc::NoUsableMember ? Phase::Route : Phase::Connect, true, 0});
+  if (line == nullptr || limit_ <= Duration::zero()) return give_up_pick(search.error);
   if (!waiter_.waits()) {
     wait_began_ = now;
     if (attempts_ == 0) total_deadline_ = longest_total_deadline();
   }
-  if (!line->stay(waiter_, lane_, search.wants, search.for_permit, now)) return give_up({ProxyErrc::QueueFull, Phase::Connect, true, 0});
+  if (!line->stay(waiter_, lane_, search.wants, search.for_permit, now)) return give_up_pick(ProxyErrc::QueueFull);
   wait_reason_ = search.error;
   deadline_ = wait_began_ + limit_;
   armed_ = true;

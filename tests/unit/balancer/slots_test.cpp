@@ -61,7 +61,7 @@ TEST_CASE("run-time state is kept, a changed file wins", "[balancer]") {
 
   SECTION("same file") {
     start_member(fresh, member("k", 0), kNow);
-    carry_member(state_of(former), fresh);
+    carry(state_of(former), fresh);
     CHECK(fresh.status == kDisabled);
     CHECK(fresh.file_status == 0);
     CHECK(fresh.failed_at == 77);
@@ -72,7 +72,7 @@ TEST_CASE("run-time state is kept, a changed file wins", "[balancer]") {
   }
   SECTION("another letter in the file") {
     start_member(fresh, member("k", kDrain), kNow);
-    carry_member(state_of(former), fresh);
+    carry(state_of(former), fresh);
     CHECK(fresh.status == kDrain);
     CHECK(fresh.failed_at == 77);
     CHECK(fresh.chosen == 10);
@@ -80,7 +80,7 @@ TEST_CASE("run-time state is kept, a changed file wins", "[balancer]") {
   SECTION("the file now says failed") {
     former.failed_at = 0;
     start_member(fresh, member("k", kError), kNow);
-    carry_member(state_of(former), fresh);
+    carry(state_of(former), fresh);
     CHECK(fresh.failed_at == kNow.time_since_epoch().count());
   }
 }
@@ -93,12 +93,12 @@ TEST_CASE("an E that stays in the file does not fail the member again", "[balanc
   SECTION("it has recovered since") {
     former.failed_at = 0;
     start_member(fresh, member("k", kError), kNow + 9s);
-    carry_member(state_of(former), fresh);
+    carry(state_of(former), fresh);
     CHECK(fresh.failed_at == 0);
   }
   SECTION("the letter was taken out of the file") {
     start_member(fresh, member("k", 0), kNow + 9s);
-    carry_member(state_of(former), fresh);
+    carry(state_of(former), fresh);
     CHECK(fresh.failed_at == 0);
   }
 }
@@ -113,7 +113,7 @@ TEST_CASE("a balancer goes on where it was", "[balancer]") {
   former.forced = 1;
   BalancerSlot fresh{};
   start_balancer(fresh, spec);
-  carry_balancer(state_of(former), fresh);
+  carry(state_of(former), fresh);
   CHECK(fresh.key == former.key);
   CHECK(fresh.ticket == 41);
   CHECK(fresh.retry_ticket == 7);
