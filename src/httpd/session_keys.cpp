@@ -2,13 +2,14 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <utility>
 
+#include "net/descriptor.h"
 #include "net/hmac.h"
 #include "httpd/httpd_api.h"
 
@@ -20,27 +21,16 @@ constexpr std::size_t kServerKey = 32;
 constexpr std::size_t kShortest = 32;
 constexpr std::size_t kLongest = 4096;
 
-struct Descriptor {
-  int number;
-  ~Descriptor() {
-    if (number >= 0) ::close(number);
-  }
-};
-
 // What is wrong with the file, "" if nothing.
 std::string read_key(const char* path, std::string& key) {
-  const Descriptor file{::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
+  const net::Descriptor file(::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   struct stat facts{};
-  if (file.number < 0 || ::fstat(file.number, &facts) != 0) return std::string("cannot be read: ") + std::strerror(errno);
+  if (!file.is_open() || ::fstat(file.number(), &facts) != 0) return std::string("cannot be read: ") + std::strerror(errno);
   if (!S_ISREG(facts.st_mode)) return "is no regular file";
   if ((facts.st_mode & (S_IRWXO | S_IWGRP)) != 0) return "is open to others; chmod 600 (or 640) it";
-  char bytes[kLongest + 2];  // a line end may follow
-  std::size_t size = 0;
-  for (ssize_t got = 1; got > 0 && size < sizeof bytes; size += static_cast<std::size_t>(got)) {
-    got = ::read(file.number, bytes + size, sizeof bytes - size);
-    if (got < 0) return std::string("cannot be read: ") + std::strerror(errno);
-  }
-  key.assign(bytes, size);
+  auto bytes = net::read_at_most(file, kLongest + 2);  // a line end may follow
+  if (!bytes) return std::string("cannot be read: ") + std::strerror(bytes.error());
+  key = std::move(*bytes);
   if (key.ends_with('\n')) key.pop_back();
   if (key.ends_with('\r')) key.pop_back();
   if (key.size() >= kShortest && key.size() <= kLongest) return {};

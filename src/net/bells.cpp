@@ -1,14 +1,14 @@
 #include "net/bells.h"
 
 #include <linux/futex.h>
-#include <signal.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <climits>
-#include <system_error>
 #include <utility>
+
+#include "net/quiet_thread.h"
 
 namespace cxxproxy::net {
 namespace {
@@ -33,17 +33,7 @@ void ring_word(Word& word) noexcept {
 
 bool Bells::start(std::function<void()> rung) {
   rung_ = std::move(rung);
-  // The server's signals are its own threads' business.
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    thread_ = std::thread([this] { run(); });
-  } catch (const std::system_error&) {
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return thread_.joinable();
+  return start_quiet_thread(thread_, [this] { run(); });
 }
 
 void Bells::run() {

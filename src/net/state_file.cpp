@@ -11,6 +11,8 @@
 #include <cstring>
 #include <type_traits>
 
+#include "net/descriptor.h"
+
 namespace cxxproxy::net {
 
 using balancer::Remembered;
@@ -83,21 +85,6 @@ void shift(std::int64_t& instant, std::int64_t by) noexcept {
   if (instant == 0) instant = 1;
 }
 
-class Descriptor {
- public:
-  explicit Descriptor(int number) noexcept : number_(number) {}
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int number() const noexcept { return number_; }
-  bool is_open() const noexcept { return number_ >= 0; }
-
- private:
-  const int number_;
-};
-
 bool write_all(int file, std::string_view bytes) noexcept {
   while (!bytes.empty()) {
     const ssize_t written = ::write(file, bytes.data(), bytes.size());
@@ -134,7 +121,7 @@ std::string encode_state(const Remembered& known, const Moment& now) {
                 sizeof(Remembered::Member),
                 known.balancers.size(),
                 known.members.size(),
-                now.steady.time_since_epoch().count(),
+                base::micros(now.steady),
                 now.wall.count(),
                 {}};
   head.checksum = checksum_of(head, records);
@@ -151,7 +138,7 @@ base::Result<Remembered, std::string> decode_state(std::string_view bytes, const
   take(take(bytes, head.balancers, known.balancers), head.members, known.members);
 
   const std::int64_t passed = std::max<std::int64_t>(0, now.wall.count() - head.wall);
-  const std::int64_t by = now.steady.time_since_epoch().count() - passed - head.steady;
+  const std::int64_t by = base::micros(now.steady) - passed - head.steady;
   for (Remembered::Balancer& balancer : known.balancers) shift(balancer.state.aged_at, by);
   for (Remembered::Member& member : known.members) {
     shift(member.state.failed_at, by);
@@ -186,17 +173,7 @@ base::Result<std::string, int> read_state_file(const std::string& path) {
   if (!file.is_open() || ::fstat(file.number(), &facts) != 0) return errno;
   if (!S_ISREG(facts.st_mode)) return EINVAL;
   if (static_cast<std::uint64_t>(facts.st_size) > kLongestStateFile) return EFBIG;
-  std::string bytes(static_cast<std::size_t>(facts.st_size), '\0');
-  std::size_t size = 0;
-  while (size < bytes.size()) {
-    const ssize_t got = ::read(file.number(), bytes.data() + size, bytes.size() - size);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return errno;
-    if (got == 0) break;
-    size += static_cast<std::size_t>(got);
-  }
-  bytes.resize(size);
-  return bytes;
+  return read_at_most(file, static_cast<std::size_t>(facts.st_size));
 }
 
 }  // namespace cxxproxy::net
