@@ -36,8 +36,7 @@ ChildState::ChildState(const config::ResolvedConfig& config, const net::SharedSe
     member_pointers_.push_back(members_.back().get());
   }
   balancer::Flights flights = segment.flights();
-  const std::uint32_t place = flights.claim(process);
-  place_ = place;
+  place_ = flights.claim(process);
   limits_ = segment.limits();
   bells_ = std::make_unique<net::Bells>(limits_, place_);
   groups_.reserve(config.balancers.size());
@@ -51,7 +50,7 @@ ChildState::ChildState(const config::ResolvedConfig& config, const net::SharedSe
       group.members.push_back(member_pointers_.at(member.member_id));
     }
     const std::uint32_t slot = places.balancers.at(spec->balancer_id);
-    const balancer::Shared shared{segment.balancers()[slot], slots, flights, place, segment.balancer_row(slot), rows};
+    const balancer::Shared shared{segment.balancers()[slot], slots, flights, place_, segment.balancer_row(slot), rows};
     group.balancer = std::make_unique<balancer::Balancer>(*spec, shared);
     group.tokens = httpd::session_tokens(*spec);
     balancer::LineSetup setup{.bound = spec->queue, .row = shared.balancer_row};
@@ -84,8 +83,6 @@ bool ChildState::listen() {
   });
 }
 
-void ChildState::stop_listening() noexcept { bells_->stop(); }
-
 exchange::Destination ChildState::destination(const config::Target& target) const {
   if (target.balancer != nullptr) {
     const Group& group = groups_.at(target.balancer->balancer_id);
@@ -108,7 +105,8 @@ bool ChildState::open_parking_lot(unsigned capacity, base::Duration park_after) 
 }
 
 // The lot itself stays: connections that are cleaned up later still ask for it.
-void ChildState::close_parking_lot() noexcept {
+void ChildState::stop_threads() noexcept {
+  bells_->stop();
   if (lot_) lot_->stop();
   if (idle_) idle_->stop();
   if (stop_watch_) stop_watch_->stop();
@@ -152,9 +150,7 @@ void raise_descriptor_limit() noexcept {
 
 // Before the pools of the child's connections go.
 apr_status_t child_ends(void*) noexcept {
-  if (g_child == nullptr) return APR_SUCCESS;
-  g_child->stop_listening();
-  g_child->close_parking_lot();
+  if (g_child != nullptr) g_child->stop_threads();
   return APR_SUCCESS;
 }
 

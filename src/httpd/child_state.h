@@ -49,10 +49,10 @@ class ChildState {
   net::ParkingLot* parking_lot() const noexcept { return lot_.get(); }
   // False: the system refused what it takes.
   bool open_parking_lot(unsigned capacity, base::Duration park_after);
-  void close_parking_lot() noexcept;
   // Other children can call from here on, where there is a limit over all of them.
   bool listen();
-  void stop_listening() noexcept;
+  // When the child ends, before the pools of its connections go.
+  void stop_threads() noexcept;
   // How long a wait is spent on the thread before the request is parked.
   base::Duration park_after() const noexcept { return park_after_; }
 

@@ -52,38 +52,44 @@ void note_proxied(KeepAlive& state, const request_rec* r) noexcept {
   state.polled = std::min(r->server->timeout, r->connection->base_server->timeout);
 }
 
-bool next_request_is_here(conn_rec* c, KeepAlive& state) noexcept {
-  ChildState& child = *child_state();
-  if (child.stay() == base::Duration::zero() || !only_waits(c, state) || !answer_is_out(c)) return false;
-  state.idle_since = child.clock().now();
-  if (state.misses >= kMissesToGiveUp || !threads_to_spare(child) || server_stops()) return false;
+namespace {
+
+bool is_quick(const conn_rec* c, KeepAlive& state, const ChildState& child) noexcept {
+  if (child.stay() == base::Duration::zero() || state.misses >= kMissesToGiveUp || !threads_to_spare(child)) return false;
   const base::Duration span = std::min(child.stay(), base::Duration(state.timeout));
   pollfd client{client_descriptor(*c), POLLIN, 0};
   const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(span).count();
-  if (::poll(&client, 1, static_cast<int>(milliseconds)) != 1) {
-    ++state.misses;
-    return false;
-  }
-  state.misses = 0;
-  state.proxied = false;
-  c->cs->state = CONN_STATE_READ_REQUEST_LINE;
-  return true;
+  const bool came = ::poll(&client, 1, static_cast<int>(milliseconds)) == 1;
+  state.misses = came ? 0 : state.misses + 1;
+  return came;
 }
 
-void guard_idle(conn_rec* c, KeepAlive& state) noexcept {
 #if AP_MODULE_MAGIC_AT_LEAST(20120211, 135)
-  ChildState& child = *child_state();
+void put_under_guard(conn_rec* c, KeepAlive& state, const ChildState& child) noexcept {
   // The MPM must not give up before the keep-alive timeout has passed.
   if (child.idle_connections() == nullptr || state.timeout >= state.polled * 7 / 10) return;
-  if (!only_waits(c, state) || !answer_is_out(c) || server_stops()) return;
   state.guarded = true;
   state.entry.until = child.clock().now() + base::Duration(state.timeout);
   c->cs->sense = CONN_SENSE_WANT_READ;
   c->cs->state = CONN_STATE_ASYNC_WAITIO;
+}
 #else
-  (void)c;
-  (void)state;
+void put_under_guard(conn_rec*, KeepAlive&, const ChildState&) noexcept {}
 #endif
+
+}  // namespace
+
+bool next_request_is_here(conn_rec* c, KeepAlive& state) noexcept {
+  const ChildState& child = *child_state();
+  if (!only_waits(c, state) || !answer_is_out(c) || server_stops()) return false;
+  state.idle_since = child.clock().now();
+  if (is_quick(c, state, child)) {
+    state.proxied = false;
+    c->cs->state = CONN_STATE_READ_REQUEST_LINE;
+    return true;
+  }
+  put_under_guard(c, state, child);
+  return false;
 }
 
 void guard_begins(conn_rec* c, KeepAlive& state) noexcept {

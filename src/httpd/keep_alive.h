@@ -41,11 +41,9 @@ bool server_stops() noexcept;
 // In the handler.
 void note_proxied(KeepAlive& state, const request_rec* r) noexcept;
 
-// After a request: true when its client has sent the next one, and the caller is to read it.
+// After a request: true when its client has sent the next one, and the caller is to read it. Otherwise the connection is put
+// under guard if it is to be kept.
 bool next_request_is_here(conn_rec* c, KeepAlive& state) noexcept;
-
-// After that: puts the connection under guard if it is to be kept.
-void guard_idle(conn_rec* c, KeepAlive& state) noexcept;
 // Around the MPM's polling.
 void guard_begins(conn_rec* c, KeepAlive& state) noexcept;
 void guard_ends(KeepAlive& state) noexcept;

@@ -91,8 +91,9 @@ class TreeReader {
     if (is_rewrite || is_handler || base::iequals(name, "Header") || base::iequals(name, "RequestHeader")) {
       if (arguments.find("balancer://") != std::string::npos) facts.other_texts.append(arguments).append("\n");
     }
-    const bool proxies = base::iequals(name, "RewriteRule") && has_proxy_flag(arguments);
-    if (is_rewrite && has_proxy_flag(arguments)) facts.hands_over = true;
+    const bool hands_over = is_rewrite && has_proxy_flag(arguments);
+    const bool proxies = hands_over && base::iequals(name, "RewriteRule");
+    if (hands_over) facts.hands_over = true;
     if (is_handler && arguments.find("proxy:") != std::string::npos) facts.hands_over = true;
     if (proxies || is_handler) refuse_backend(node, proxies);
     if (base::iequals(name, "<Proxy") || base::iequals(name, "<CxxProxy")) take_section(node, server);

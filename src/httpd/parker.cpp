@@ -185,7 +185,6 @@ int wrap_process_connection(conn_rec* c) {
   }
   while (!parked && next_request_is_here(c, seat.keep_alive)) parked = serve_next(seat, result);
   if (parked) hand_to_mpm(seat);
-  else guard_idle(c, seat.keep_alive);
   return result;
 }
 
