@@ -113,11 +113,14 @@ void ChildState::stop_threads() noexcept {
 }
 
 bool ChildState::drain_tunnels(base::Duration span) {
-  stop_watch_ = std::make_unique<net::StopWatch>(server_stops, [this, span] {
+  stop_watch_ = std::make_unique<net::PeriodicThread>();
+  const bool started = stop_watch_->start([this, span] {
+    if (!server_stops()) return true;
     tunnels_end_at_.store((clock_.now() + span).time_since_epoch().count(), std::memory_order_relaxed);
     if (lot_) lot_->wake_all(net::kWakeStop);
+    return false;
   });
-  if (stop_watch_->start()) return true;
+  if (started) return true;
   stop_watch_.reset();
   return false;
 }

@@ -21,9 +21,9 @@
 #include "net/bells.h"
 #include "net/idle_connections.h"
 #include "net/parking_lot.h"
+#include "net/periodic_thread.h"
 #include "net/shared_segment.h"
 #include "net/socket_stream.h"
-#include "net/stop_watch.h"
 #include "upstream/member_upstream.h"
 
 namespace cxxproxy::httpd {
@@ -93,7 +93,7 @@ class ChildState {
   base::Duration park_after_{};
   std::unique_ptr<net::IdleConnections> idle_;
   std::atomic<base::Duration::rep> tunnels_end_at_{base::Instant::max().time_since_epoch().count()};
-  std::unique_ptr<net::StopWatch> stop_watch_;
+  std::unique_ptr<net::PeriodicThread> stop_watch_;
   base::Duration stay_{};
   unsigned threads_ = 1;
 };

@@ -2,31 +2,16 @@
 
 #include <sys/socket.h>
 
-#include "net/quiet_thread.h"
-
 namespace cxxproxy::net {
-namespace {
 
-constexpr base::Duration kBetweenLooks = std::chrono::milliseconds(500);
-
-}  // namespace
-
-bool IdleConnections::start() { return start_quiet_thread(thread_, [this] { run(); }); }
-
-void IdleConnections::stop() {
-  if (!thread_.joinable()) return;
-  {
-    const std::lock_guard lock(mutex_);
-    ends_ = true;
-  }
-  changed_.notify_one();
-  thread_.join();
+bool IdleConnections::start() {
+  return thread_.start([this] { return look(stopping_()); });
 }
 
 void IdleConnections::enter(Entry& entry) {
   bool first = false;
   {
-    const std::lock_guard lock(mutex_);
+    const base::MutexLock lock(mutex_);
     if (entry.entered) return;
     entry.entered = true;
     entry.before = nullptr;
@@ -35,11 +20,11 @@ void IdleConnections::enter(Entry& entry) {
     first_ = &entry;
     first = ++count_ == 1;
   }
-  if (first) changed_.notify_one();
+  if (first) thread_.resume();
 }
 
 void IdleConnections::leave(Entry& entry) {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   if (!entry.entered) return;
   entry.entered = false;
   (entry.before != nullptr ? entry.before->after : first_) = entry.after;
@@ -48,27 +33,18 @@ void IdleConnections::leave(Entry& entry) {
 }
 
 unsigned IdleConnections::count() const {
-  const std::lock_guard lock(mutex_);
+  const base::MutexLock lock(mutex_);
   return count_;
 }
 
 // An entry stays until its connection is back on a thread; ending it twice does no harm.
-void IdleConnections::look(bool all) {
+bool IdleConnections::look(bool all) {
   const base::Instant now = clock_.now();
+  const base::MutexLock lock(mutex_);
   for (const Entry* entry = first_; entry != nullptr; entry = entry->after) {
     if (all || entry->until <= now) (void)::shutdown(entry->descriptor, SHUT_RD);
   }
-}
-
-void IdleConnections::run() {
-  std::unique_lock lock(mutex_);
-  while (!ends_) {
-    if (first_ == nullptr) {
-      changed_.wait(lock, [this] { return ends_ || first_ != nullptr; });
-    } else if (!changed_.wait_for(lock, kBetweenLooks, [this] { return ends_; })) {
-      look(stopping_());
-    }
-  }
+  return first_ != nullptr;
 }
 
 }  // namespace cxxproxy::net

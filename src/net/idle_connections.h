@@ -10,11 +10,9 @@
 // ERRORS  start() is false without a thread: then nobody may enter.
 #pragma once
 
-#include <condition_variable>
-#include <mutex>
-#include <thread>
-
 #include "base/clock.h"
+#include "base/mutex.h"
+#include "net/periodic_thread.h"
 
 namespace cxxproxy::net {
 
@@ -31,29 +29,26 @@ class IdleConnections {
 
   // `stopping` tells whether the server wants to get rid of idle connections.
   IdleConnections(const base::Clock& clock, Stopping stopping) : clock_(clock), stopping_(stopping) {}
-  ~IdleConnections() { stop(); }
   IdleConnections(const IdleConnections&) = delete;
   IdleConnections& operator=(const IdleConnections&) = delete;
 
   bool start();
-  void stop();
+  void stop() { thread_.stop(); }
 
   void enter(Entry& entry);
   void leave(Entry& entry);
   unsigned count() const;
 
  private:
-  void run();
-  void look(bool all);
+  // Ends those whose time is over, or all; false when nobody is left.
+  bool look(bool all);
 
   const base::Clock& clock_;
   const Stopping stopping_;
-  mutable std::mutex mutex_;  // std::mutex: the condition variable needs it
-  std::condition_variable changed_;
-  Entry* first_ = nullptr;
-  unsigned count_ = 0;
-  bool ends_ = false;
-  std::thread thread_;
+  mutable base::Mutex mutex_;
+  Entry* first_ CXXPROXY_GUARDED_BY(mutex_) = nullptr;
+  unsigned count_ CXXPROXY_GUARDED_BY(mutex_) = 0;
+  PeriodicThread thread_;  // last: it ends first
 };
 
 }  // namespace cxxproxy::net
