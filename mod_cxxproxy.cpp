@@ -24,6 +24,7 @@
 #include "httpd/directives.h"
 #include "httpd/dump.h"
 #include "httpd/parker.h"
+#include "httpd/parked_report.h"
 #include "httpd/request_hooks.h"
 #include "httpd/shared_state.h"
 #include "httpd/status_page.h"
@@ -43,6 +44,7 @@ void register_hooks(apr_pool_t*) {
   ap_hook_post_config(hooks::make_shared_state, nullptr, nullptr, APR_HOOK_MIDDLE);
   ap_hook_child_init(hooks::child_init, nullptr, nullptr, APR_HOOK_MIDDLE);
   ap_hook_child_status(hooks::note_child, nullptr, nullptr, APR_HOOK_MIDDLE);
+  ap_hook_monitor(hooks::log_parked, nullptr, nullptr, APR_HOOK_MIDDLE);
 
   // Rules with mapping= see the path before anybody decodes or rewrites it.
   ap_hook_pre_translate_name(hooks::pre_translate_name, nullptr, nullptr, APR_HOOK_MIDDLE);

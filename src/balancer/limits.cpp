@@ -19,18 +19,7 @@ T* at_offset(char* memory, std::size_t offset) noexcept {
 
 }  // namespace
 
-Limits::RowHead& Limits::head(std::uint32_t row) const noexcept { return at_offset<RowHead>(memory_, heads_at(places_))[row]; }
-
-Limits::Line& Limits::line(std::uint32_t row, std::uint32_t place) const noexcept {
-  return at_offset<Line>(memory_, lines_at(rows_, places_) + row * line_stride(places_))[place];
-}
-
-// The mark first, so that release() looks there whenever this process dies.
-Limits::Line& Limits::touched_line(std::uint32_t row, std::uint32_t place) const noexcept {
-  Word& waited = head(row).waited;
-  if (waited.load(kRelaxed) == 0) waited.store(1, kOrdered);
-  return line(row, place);
-}
+Limits::Word& Limits::reach(std::uint32_t row) const noexcept { return at_offset<Word>(memory_, reaches_at(places_))[row]; }
 
 Limits::Word* Limits::permits(std::uint32_t row) const noexcept {
   return at_offset<Word>(memory_, permits_at(rows_, places_) + std::size_t{row} * kMost * sizeof(Word));
@@ -42,9 +31,8 @@ std::uint32_t Limits::take(std::uint32_t row, std::uint32_t limit, std::uint32_t
   if (row >= rows_) return kNone;
   limit = std::min(limit, kMost);
   // First, so that release() looks far enough whenever this process dies.
-  Word& reach = head(row).reach;
-  std::uint32_t reached = reach.load(kRelaxed);
-  while (reached < limit && !reach.compare_exchange_weak(reached, limit, kOrdered)) {
+  std::uint32_t reached = reach(row).load(kRelaxed);
+  while (reached < limit && !reach(row).compare_exchange_weak(reached, limit, kOrdered)) {
   }
   Word* const words = permits(row);
   for (std::uint32_t i = 0; i < limit; ++i) {
@@ -68,42 +56,42 @@ bool Limits::has_room(std::uint32_t row, std::uint32_t limit) const noexcept {
 std::uint32_t Limits::taken(std::uint32_t row) const noexcept {
   if (row >= rows_) return 0;
   const Word* const words = permits(row);
-  const auto held = std::count_if(words, words + head(row).reach.load(kOrdered), [](const Word& word) { return word.load(kOrdered) != 0; });
+  const auto held = std::count_if(words, words + reach(row).load(kOrdered), [](const Word& word) { return word.load(kOrdered) != 0; });
   return static_cast<std::uint32_t>(held);
 }
 
 void Limits::wait_since(std::uint32_t row, std::uint32_t place, std::int64_t instant) const noexcept {
-  if (row < rows_ && place < places_) touched_line(row, place).since.store(instant, kOrdered);
+  if (lines().holds(row, place)) lines().marked_cell(row, place).since.store(instant, kOrdered);
 }
 
 std::int64_t Limits::waits_since(std::uint32_t row, std::uint32_t place) const noexcept {
-  return row < rows_ && place < places_ ? line(row, place).since.load(kOrdered) : 0;
+  return lines().holds(row, place) ? lines().cell(row, place).since.load(kOrdered) : 0;
 }
 
 void Limits::set_waiting(std::uint32_t row, std::uint32_t place, std::uint32_t count) const noexcept {
-  if (row < rows_ && place < places_) touched_line(row, place).count.store(count, kRelaxed);
+  if (lines().holds(row, place)) lines().marked_cell(row, place).count.store(count, kRelaxed);
 }
 
 std::uint32_t Limits::waiting(std::uint32_t row) const noexcept {
   if (!was_waited_in(row)) return 0;
   std::uint32_t sum = 0;
-  for (std::uint32_t place = 0; place < places_; ++place) sum += line(row, place).count.load(kRelaxed);
+  for (std::uint32_t place = 0; place < places_; ++place) sum += lines().cell(row, place).count.load(kRelaxed);
   return sum;
 }
 
-bool Limits::was_waited_in(std::uint32_t row) const noexcept { return row < rows_ && head(row).waited.load(kOrdered) != 0; }
+bool Limits::was_waited_in(std::uint32_t row) const noexcept { return lines().is_marked(row); }
 
 std::uint32_t Limits::release(std::uint32_t place) const noexcept {
   std::uint32_t taken_back = 0;
   for (std::uint32_t row = 0; row < rows_; ++row) {
     if (was_waited_in(row) && place < places_) {
-      line(row, place).since.store(0, kOrdered);
-      line(row, place).count.store(0, kRelaxed);
+      lines().cell(row, place).since.store(0, kOrdered);
+      lines().cell(row, place).count.store(0, kRelaxed);
     }
-    const std::uint32_t reach = head(row).reach.load(kOrdered);
-    if (reach == 0) continue;
+    const std::uint32_t reached = reach(row).load(kOrdered);
+    if (reached == 0) continue;
     Word* const words = permits(row);
-    for (std::uint32_t i = 0; i < reach; ++i) {
+    for (std::uint32_t i = 0; i < reached; ++i) {
       std::uint32_t owner = place + 1;
       if (words[i].load(kOrdered) == owner && words[i].compare_exchange_strong(owner, 0, kOrdered)) ++taken_back;
     }

@@ -19,6 +19,7 @@
 #include <optional>
 #include <utility>
 
+#include "balancer/child_table.h"
 #include "config/spec.h"
 
 namespace cxxproxy::balancer {
@@ -61,30 +62,24 @@ class Limits {
   std::uint32_t rows() const noexcept { return rows_; }
 
  private:
-  struct RowHead {
-    Word reach;   // permits above this were never taken
-    Word waited;  // 1: somebody has waited in the row
-  };
   // Of one child in one row.
   struct Line {
     Since since;
     Word count;
   };
-  static_assert(sizeof(Word) == 4 && sizeof(Line) == 16 && sizeof(RowHead) == 8);
+  static_assert(sizeof(Word) == 4 && sizeof(Line) == 16);
 
   static constexpr std::size_t padded(std::size_t bytes) noexcept { return (bytes + 63) / 64 * 64; }
-  static constexpr std::size_t line_stride(std::uint32_t places) noexcept { return padded(places * sizeof(Line)); }
-  static constexpr std::size_t heads_at(std::uint32_t places) noexcept { return padded(places * sizeof(Word)); }
+  static constexpr std::size_t reaches_at(std::uint32_t places) noexcept { return padded(places * sizeof(Word)); }
   static constexpr std::size_t lines_at(std::uint32_t rows, std::uint32_t places) noexcept {
-    return heads_at(places) + padded(std::size_t{rows} * sizeof(RowHead));
+    return reaches_at(places) + padded(std::size_t{rows} * sizeof(Word));
   }
   static constexpr std::size_t permits_at(std::uint32_t rows, std::uint32_t places) noexcept {
-    return lines_at(rows, places) + std::size_t{rows} * line_stride(places);
+    return lines_at(rows, places) + ChildTable<Line>::size(rows, places);
   }
 
-  RowHead& head(std::uint32_t row) const noexcept;
-  Line& line(std::uint32_t row, std::uint32_t place) const noexcept;
-  Line& touched_line(std::uint32_t row, std::uint32_t place) const noexcept;
+  Word& reach(std::uint32_t row) const noexcept;  // permits above this were never taken
+  ChildTable<Line> lines() const noexcept { return {memory_ + lines_at(rows_, places_), rows_, places_}; }
   Word* permits(std::uint32_t row) const noexcept;
 
   char* memory_ = nullptr;

@@ -87,7 +87,10 @@ std::optional<SlotPlaces> place_slots(Slots& slots, const config::ResolvedConfig
       apply_file(slot, spec, now);
       ++places.members_kept;
     } else {
-      if (fate == Fate::ChangesHands) slots.flights.forget(places.members[i]);
+      if (fate == Fate::ChangesHands) {
+        slots.flights.forget(places.members[i]);
+        slots.parked.forget(places.members[i]);
+      }
       start_member(slot, spec, now);
     }
     slot.generation = turnover.generation;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "balancer/flights.h"
+#include "balancer/parked_counts.h"
 #include "balancer/slots.h"
 #include "base/clock.h"
 #include "config/resolved_vhost.h"
@@ -27,6 +28,7 @@ struct Slots {
   std::span<BalancerSlot> balancers;
   std::span<MemberSlot> members;
   Flights flights;
+  ParkedCounts parked{};
 };
 
 struct Turnover {

@@ -4,8 +4,8 @@
 // WHAT    SegmentHead, BalancerSlot and MemberSlot lie in a memory that several processes write at
 //         once without a lock. They hold what changes at run time; what the file said stays in
 //         config/spec.h, except the status letters, because they can be changed at run time.
-//         Requests in flight are counted beside them, in a row for each member (flights.h), and limits over all
-//         processes have a table of their own (limits.h).
+//         Requests in flight are counted beside them, in a row for each member (flights.h); limits over all
+//         processes (limits.h) and what is parked (parked_counts.h) have tables of their own.
 // SHAPES  Standard layout, no pointer, no bool, lock-free atomics only, every slot on cache lines of
 //         its own; all bytes zero = a free slot. Instants are CLOCK_MONOTONIC microseconds. A slot is
 //         never copied as bytes: state_of reads it atomic by atomic.
@@ -26,7 +26,7 @@ namespace cxxproxy::balancer {
 
 inline constexpr std::size_t kCacheLine = 64;
 inline constexpr std::uint64_t kSegmentMagic = 0x43585850524f5859;  // "CXXPROXY"
-inline constexpr std::uint32_t kLayoutVersion = 4;
+inline constexpr std::uint32_t kLayoutVersion = 5;
 
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);

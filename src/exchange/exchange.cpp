@@ -75,6 +75,7 @@ Step Exchange::step() {
     Step step{.needs = needs, .deadline = std::min(deadline_, total_deadline_), .waited = waited_};
     // Not while the head itself is stuck: nothing could be done about the 100 then.
     if (await_continue_ && queue_at_ == queue_.size()) step.deadline = std::min(step.deadline, continue_deadline_);
+    if (state_ > State::Pick) step.member = &member().spec;
     step.tunnel = state_ == State::Tunnel;
     if (step.tunnel) step.deadline = std::min(step.deadline, tunnel_deadline_);
     if (head_held_) step.deadline = std::min(step.deadline, held_until_);

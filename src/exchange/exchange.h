@@ -80,6 +80,7 @@ struct Step {
   base::Instant deadline{};
   int upstream_descriptor = -1;
   bool tunnel = false;  // bytes of another protocol are relayed
+  const config::MemberSpec* member = nullptr;  // where it waits; null: none is chosen yet
   bool waited = false;  // the thread has already waited one stream patience for it, or it is not worth it
   balancer::WaitingLine* line = nullptr;  // for kPoolSlot: where the waiter stands
   balancer::Waiter* waiter = nullptr;

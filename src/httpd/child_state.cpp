@@ -38,6 +38,7 @@ ChildState::ChildState(const config::ResolvedConfig& config, const net::SharedSe
   balancer::Flights flights = segment.flights();
   place_ = flights.claim(process);
   limits_ = segment.limits();
+  parked_ = std::make_unique<balancer::ParkedList>(segment.parked(), place_);
   bells_ = std::make_unique<net::Bells>(limits_, place_);
   groups_.reserve(config.balancers.size());
   for (const auto& spec : config.balancers) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "balancer/balancer.h"
+#include "balancer/parked_list.h"
 #include "balancer/session_tokens.h"
 #include "balancer/waiting_line.h"
 #include "config/resolved_vhost.h"
@@ -44,6 +45,9 @@ class ChildState {
   net::SystemResolver& resolver() noexcept { return resolver_; }
   net::SocketConnector& connector() noexcept { return connector_; }
   const base::SteadyClock& clock() const noexcept { return clock_; }
+
+  // What waits without a thread in this child, by whichever driver.
+  balancer::ParkedList& parked() noexcept { return *parked_; }
 
   // Null where nothing is parked in this child.
   net::ParkingLot* parking_lot() const noexcept { return lot_.get(); }
@@ -87,6 +91,7 @@ class ChildState {
   std::vector<std::unique_ptr<balancer::WaitingLine>> lone_lines_;  // by member_id; only where a lone backend has a limit
   balancer::Limits limits_;
   std::uint32_t place_ = 0;
+  std::unique_ptr<balancer::ParkedList> parked_;
   std::unique_ptr<net::Bells> bells_;
   std::vector<balancer::WaitingLine*> rung_;  // lines that the bell is for
   std::unique_ptr<net::ParkingLot> lot_;

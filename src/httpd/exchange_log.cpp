@@ -13,8 +13,6 @@ using exchange::AttemptEnd;
 using exchange::AttemptReport;
 using balancer::RestReason;
 
-namespace {
-
 std::string seconds(base::Duration span) {
   const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(span).count();
   if (milliseconds % 1000 == 0) return std::to_string(milliseconds / 1000) + " s";
@@ -30,6 +28,8 @@ std::string subject(const config::BalancerSpec* balancer, const config::MemberSp
   }
   return text.empty() ? std::string("request") : text;
 }
+
+namespace {
 
 // A wait of our own for something to become free.
 bool lacks_slot(ProxyErrc code) noexcept { return code == ProxyErrc::PoolExhausted || code == ProxyErrc::NoUsableMember; }

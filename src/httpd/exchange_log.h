@@ -6,12 +6,17 @@
 //         info for what nobody noticed (a replay) and for what clients do.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "exchange/downstream.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
+
+// How a line names a span of time, and whom it is about.
+std::string seconds(base::Duration span);
+std::string subject(const config::BalancerSpec* balancer, const config::MemberSpec* member);
 
 void log_attempt(request_rec* r, const config::BalancerSpec* balancer, const exchange::AttemptReport& attempt) noexcept;
 void log_member_change(request_rec* r, const config::BalancerSpec& balancer, const config::MemberSpec& member, const char* what) noexcept;

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <atomic>
-#include <string_view>
+#include <string>
 
 #include <apr_portable.h>
 
 #include "httpd/child_state.h"
 #include "httpd/guard.h"
 #include "httpd/keep_alive.h"
+#include "httpd/parked_report.h"
 #include "httpd/served_request.h"
 #include "httpd/httpd_api.h"
 
@@ -203,6 +204,7 @@ void suspend_connection(conn_rec* c, request_rec*) noexcept {
     apr_os_sock_t spot = place->descriptor(seat->spot);
     (void)apr_os_sock_put(&socket, &spot, c->pool);
     seat->swapped = true;
+    seat->served->waits_without_thread();
     // From here on another thread may wake the connection, but only the MPM can give it to a worker.
     place->enter(seat->spot, watch_of(*seat));
     if (const exchange::Step& step = seat->served->step(); step.line != nullptr) {
@@ -237,11 +239,13 @@ int pre_close_connection(conn_rec* c) noexcept {
 }
 
 // Once a minute and child: it is a state, not an event of this request.
-void tell_that_it_is_full(request_rec* r) noexcept {
+void tell_that_it_is_full(request_rec* r) {
   static std::atomic<apr_time_t> next{0};
   apr_time_t due = next.load(std::memory_order_relaxed);
   if (r->request_time < due || !next.compare_exchange_strong(due, r->request_time + apr_time_from_sec(60))) return;
-  ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "CXP0062: no room to park a request, it waits on its thread (see ProxyParkMax and the limit of open files)");
+  const std::string parked = parked_text(child_state()->parked().here(), child_state()->clock().now());
+  ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "CXP0062: no room to park a request, it waits on its thread (see ProxyParkMax and the limit of open files); parked in this process: %s",
+                parked.c_str());
 }
 
 }  // namespace
@@ -271,7 +275,7 @@ bool may_park(request_rec* r) noexcept {
   return seat != nullptr && seat->may_park && seat->depth == 1 && c->clogging_input_filters == 0;
 }
 
-bool park(request_rec* r, ServedRequest& served) noexcept {
+bool park(request_rec* r, ServedRequest& served) {
   Seat& seat = *seat_of(r->connection);
   seat.spot = lot()->rent();
   if (seat.spot == ParkingLot::kNone) {

@@ -24,7 +24,7 @@ class ServedRequest;
 // In the handler: may this request be parked?
 bool may_park(request_rec* r) noexcept;
 // In the handler: park it. The handler answers kSuspended and touches nothing afterwards; false: no spot is free.
-bool park(request_rec* r, ServedRequest& served) noexcept;
+bool park(request_rec* r, ServedRequest& served);
 
 // Does this server's MPM allow it at all? Asked once a child.
 bool mpm_can_park() noexcept;

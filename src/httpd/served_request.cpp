@@ -3,6 +3,7 @@
 #include "httpd/child_state.h"
 #include "httpd/config_hooks.h"
 #include "httpd/mapping.h"
+#include "httpd/shared_state.h"
 #include "httpd/upstream_facts.h"
 #include "httpd/httpd_api.h"
 
@@ -19,6 +20,8 @@ constexpr Duration kLookForStop = std::chrono::seconds(1);
 
 ServedRequest::ServedRequest(request_rec* r, ChildState& child, const Errand& errand)
     : r_(r), child_(child), errand_(errand), settings_(request_settings(r)) {}
+
+ServedRequest::~ServedRequest() { child_.parked().leave(parked_); }
 
 int ServedRequest::begin(const exchange::Destination& destination) {
   ClientSide& client = client_.emplace(r_, errand_, settings_);
@@ -134,7 +137,15 @@ void keep_facts(request_rec* r, const exchange::Exchange& exchange, const Client
 
 }  // namespace
 
+void ServedRequest::waits_without_thread() noexcept {
+  balancer::ParkedList& parked = child_.parked();
+  const bool declared = step_.member != nullptr && !undeclared_;
+  const std::uint32_t row = declared ? slot_places().members[step_.member->member_id] : parked.counts().no_member();
+  parked.enter(parked_, row, step_.tunnel ? balancer::ParkedKind::Tunnel : balancer::ParkedKind::Request, child_.clock().now());
+}
+
 int ServedRequest::finish() {
+  child_.parked().leave(parked_);
   const int status = status_of(r_, *exchange_, *client_);
   keep_facts(r_, *exchange_, *client_, std::chrono::duration_cast<Duration>(child_.clock().now() - exchange_->started()));
   waiter_.reset();

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 
+#include "balancer/parked_list.h"
 #include "exchange/exchange.h"
 #include "httpd/client_side.h"
 #include "httpd/inline_driver.h"
@@ -31,6 +32,9 @@ struct Undeclared {
 class ServedRequest {
  public:
   ServedRequest(request_rec* r, ChildState& child, const Errand& errand);
+  ~ServedRequest();
+  ServedRequest(const ServedRequest&) = delete;
+  ServedRequest& operator=(const ServedRequest&) = delete;
 
   // Kept until the request ends.
   Undeclared& undeclared() { return undeclared_.emplace(); }
@@ -40,6 +44,8 @@ class ServedRequest {
   enum class Outcome : std::uint8_t { Done, Park };
   Outcome drive(bool can_park);
   int finish();
+  // It waits without a thread from now on: counted as parked, where step() says, until it is over. Again with each such wait.
+  void waits_without_thread() noexcept;
   void client_gone() { exchange_->client_gone(); }
   void client_half_closed() { waiter_->client_half_closed(); }
   void woken() { waiter_->body_moves(exchange_->body_complete()); }
@@ -61,6 +67,7 @@ class ServedRequest {
   std::optional<exchange::Exchange> exchange_;
   std::optional<Waiter> waiter_;
   exchange::Step step_{};
+  balancer::ParkedList::Entry parked_{};
 };
 
 }  // namespace cxxproxy::httpd

@@ -201,6 +201,7 @@ void note_child(server_rec* server, pid_t process, ap_generation_t, int, mpm_chi
   balancer::Flights flights = segment->flights();
   // Before its place is free for another one.
   if (const auto place = flights.place_of(static_cast<std::uint32_t>(process))) {
+    segment->parked().release(*place);
     if (segment->limits().release(*place) != 0) net::ring_all(segment->limits());
   }
   const std::uint32_t left = flights.release(static_cast<std::uint32_t>(process));

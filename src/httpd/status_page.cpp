@@ -45,6 +45,53 @@ unsigned latency_of(const balancer::MemberSlot& slot) noexcept {
   return balancer::latency_last(slot.latency.load(std::memory_order_relaxed));
 }
 
+// Milliseconds.
+unsigned long age_of(const balancer::Parked& parked, base::Instant now) noexcept {
+  return static_cast<unsigned long>(std::chrono::duration_cast<std::chrono::milliseconds>(parked.age(now)).count());
+}
+
+void write_parked_lines(request_rec* r, const std::string& prefix, const balancer::ParkedBoth& parked, base::Instant now) {
+  ap_rprintf(r, "%sParkedRequests: %u\n", prefix.c_str(), parked.requests.count);
+  ap_rprintf(r, "%sParkedRequestsOldest: %lu ms\n", prefix.c_str(), age_of(parked.requests, now));
+  ap_rprintf(r, "%sParkedTunnels: %u\n", prefix.c_str(), parked.tunnels.count);
+  ap_rprintf(r, "%sParkedTunnelsOldest: %lu ms\n", prefix.c_str(), age_of(parked.tunnels, now));
+}
+
+constexpr const char* kParkedHeads = "<th>Parked requests</th><th>Oldest</th><th>Parked tunnels</th><th>Oldest</th>";
+
+void write_parked_cells(request_rec* r, const balancer::ParkedBoth& parked, base::Instant now) {
+  for (const balancer::Parked& kind : {parked.requests, parked.tunnels}) ap_rprintf(r, "<td>%u</td><td>%lu s</td>", kind.count, age_of(kind, now) / 1000);
+}
+
+// All that is parked, and where it is at backends that are in no balancer.
+void write_parked(request_rec* r, const config::ResolvedVhost& vhost, const balancer::ParkedCounts& counts, bool lines) {
+  const base::Instant now = base::SteadyClock{}.now();
+  if (lines) {
+    write_parked_lines(r, "Proxy", counts.all(), now);
+  } else {
+    ap_rprintf(r, "<hr />\n<h1>Proxy: parked requests and tunnels</h1>\n\n<table border=\"0\"><tr><th>Backend</th>%s</tr>\n<tr><td>all</td>", kParkedHeads);
+    write_parked_cells(r, counts.all(), now);
+    ap_rputs("</tr>\n", r);
+  }
+  unsigned number = 0;
+  for (const config::ResolvedLists* list : vhost.backends) {
+    for (const config::MemberSpec* member : list->plain) {
+      const balancer::ParkedBoth parked = counts.of_row(slot_places().members.at(member->member_id));
+      if (parked.requests.count == 0 && parked.tunnels.count == 0) continue;
+      if (lines) {
+        const std::string prefix = "ProxyBackend[" + std::to_string(number++) + "]";
+        ap_rprintf(r, "%sName: %s\n", prefix.c_str(), member->name.c_str());
+        write_parked_lines(r, prefix, parked, now);
+      } else {
+        ap_rprintf(r, "<tr><td>%s</td>", ap_escape_html(r->pool, member->name.c_str()));
+        write_parked_cells(r, parked, now);
+        ap_rputs("</tr>\n", r);
+      }
+    }
+  }
+  if (!lines) ap_rputs("</table>\n", r);
+}
+
 void write_lines(request_rec* r, const config::BalancerSpec& group, const net::SharedSegment& segment, unsigned number) {
   ap_rprintf(r, "ProxyBalancer[%u]Name: balancer://%s\n", number, group.name.c_str());
   ap_rprintf(r, "ProxyBalancer[%u]Waiting: %u\n", number, segment.limits().waiting(segment.balancer_row(slot_places().balancers.at(group.balancer_id))));
@@ -63,6 +110,7 @@ void write_lines(request_rec* r, const config::BalancerSpec& group, const net::S
     ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Failures: %lu\n", number, place, count_of(slot.failures));
     ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Errors: %lu\n", number, place, count_of(slot.errors));
     ap_rprintf(r, "ProxyBalancer[%u]Worker[%u]Latency: %u us\n", number, place, latency_of(slot));
+    write_parked_lines(r, "ProxyBalancer[" + std::to_string(number) + "]Worker[" + std::to_string(place) + "]", segment.parked().of_row(row), base::SteadyClock{}.now());
     const ChildState* const child = child_state();
     if (child == nullptr) continue;
     const upstream::ConnectionPool& pool = child->pool_of(group.members[i].member_id);  // of the child that answers
@@ -74,6 +122,7 @@ void write_lines(request_rec* r, const config::BalancerSpec& group, const net::S
 void write_table(request_rec* r, const config::BalancerSpec& group, const net::SharedSegment& segment, bool full) {
   ap_rprintf(r, "<hr />\n<h1>Proxy LoadBalancer Status for balancer://%s</h1>\n\n", ap_escape_html(r->pool, group.name.c_str()));
   ap_rputs("<table border=\"0\"><tr><th>Member</th><th>Status</th><th>Elected</th><th>Busy</th><th>Sent</th><th>Rcvd</th><th>Failures</th><th>Errors</th><th>Latency</th>", r);
+  ap_rputs(kParkedHeads, r);
   ap_rputs(full ? "<th>Factor</th><th>Set</th><th>Retry</th><th>Max</th></tr>\n" : "</tr>\n", r);
   for (const config::MemberSpec& member : group.members) {
     const std::uint32_t row = slot_places().members.at(member.member_id);
@@ -82,6 +131,7 @@ void write_table(request_rec* r, const config::BalancerSpec& group, const net::S
                state_text(slot).c_str(), count_of(slot.chosen), segment.flights().in_all(row));
     ap_rprintf(r, "<td>%luK</td><td>%luK</td><td>%lu</td><td>%lu</td><td>%u us</td>", count_of(slot.bytes_to_member) / 1024,
                count_of(slot.bytes_from_member) / 1024, count_of(slot.failures), count_of(slot.errors), latency_of(slot));
+    write_parked_cells(r, segment.parked().of_row(row), base::SteadyClock{}.now());
     if (full) {
       ap_rprintf(r, "<td>%u.%02u</td><td>%u</td><td>%lu s</td><td>%u</td>", member.loadfactor / 100, member.loadfactor % 100, member.lbset,
                  static_cast<unsigned long>(member.retry.count() / 1'000'000), member.max);
@@ -96,9 +146,11 @@ int show(request_rec* r, int flags) noexcept {
     const config::ResolvedVhost& vhost = resolved_vhost(r->server);
     const auto segment = shared_segment();
     if (vhost.show_status == config::ShowStatus::Off || !segment) return kOk;
+    const bool lines = (flags & AP_STATUS_SHORT) != 0;
+    write_parked(r, vhost, segment->parked(), lines);
     unsigned number = 0;
     for (const config::BalancerSpec* group : vhost.balancers()) {
-      if ((flags & AP_STATUS_SHORT) != 0) {
+      if (lines) {
         write_lines(r, *group, *segment, number++);
       } else {
         write_table(r, *group, *segment, vhost.show_status == config::ShowStatus::Full);

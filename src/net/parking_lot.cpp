@@ -115,8 +115,7 @@ void ParkingLot::enter(Spot spot, const Watch& watch) {
     place.upstream = watch.upstream_readable || watch.upstream_writable ? watch.upstream : -1;
     place.client = watch.client;
     place.until = watch.until;
-    place.since = clock_.now();
-    ++parked_;
+    ++entered_;
     heap_insert(spot);
     nudge = heap_.front() == spot && watch.until < sleeping_until_;
   }
@@ -149,7 +148,7 @@ unsigned ParkingLot::leave(Spot spot) {
     place.entered = false;
     ++place.generation;
     heap_remove(spot);
-    --parked_;
+    --entered_;
     upstream = place.upstream;
     client = place.client;
     why = place.why;
@@ -175,14 +174,9 @@ void ParkingLot::wake_all(unsigned why) {
   }
 }
 
-ParkingLot::Counts ParkingLot::counts() const {
+unsigned ParkingLot::entered() const {
   const base::MutexLock lock(mutex_);
-  Counts counts{parked_, base::Duration::zero()};
-  const base::Instant now = clock_.now();
-  for (const Place& place : places_) {
-    if (place.entered) counts.oldest = std::max(counts.oldest, std::chrono::duration_cast<base::Duration>(now - place.since));
-  }
-  return counts;
+  return entered_;
 }
 
 // ---------------------------------------------------------------- the thread

@@ -68,11 +68,7 @@ class ParkingLot {
   void wake(Spot spot, unsigned why);
   void wake_all(unsigned why);
 
-  struct Counts {
-    unsigned parked = 0;  // entered and not left
-    base::Duration oldest{};
-  };
-  Counts counts() const;
+  unsigned entered() const;  // and not left
 
  private:
   struct Place {
@@ -85,7 +81,6 @@ class ParkingLot {
     int client = -1;
     std::uint32_t heap_index = UINT32_MAX;
     base::Instant until{};
-    base::Instant since{};
   };
 
   void run();
@@ -114,7 +109,7 @@ class ParkingLot {
   std::vector<Spot> bare_ CXXPROXY_GUARDED_BY(mutex_);    // without
   std::vector<Spot> heap_ CXXPROXY_GUARDED_BY(mutex_);    // by deadline, earliest first
   base::Instant sleeping_until_ CXXPROXY_GUARDED_BY(mutex_){};
-  unsigned parked_ CXXPROXY_GUARDED_BY(mutex_) = 0;
+  unsigned entered_ CXXPROXY_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace cxxproxy::net

@@ -11,6 +11,7 @@ using balancer::BalancerSlot;
 using balancer::Flights;
 using balancer::Limits;
 using balancer::MemberSlot;
+using balancer::ParkedCounts;
 using balancer::SegmentHead;
 
 namespace {
@@ -20,6 +21,7 @@ struct Places {
   std::size_t members;
   std::size_t owners;
   std::size_t counts;
+  std::size_t parked;
   std::size_t limits;
   std::size_t end;
 };
@@ -32,7 +34,8 @@ constexpr Places places_for(const SegmentSize& size) noexcept {
   // In front of the owners: how many places were ever in use.
   at.counts = at.owners + ((size.places + std::size_t{1}) * sizeof(Flights::Owner) + kLine - 1) / kLine * kLine;
   const std::size_t rows = std::size_t{size.members} + size.balancers;
-  at.limits = at.counts + rows * Flights::row_size(size.places);
+  at.parked = at.counts + rows * Flights::row_size(size.places);
+  at.limits = at.parked + ParkedCounts::size(size.members, size.places);
   at.end = at.limits + Limits::size(static_cast<std::uint32_t>(rows), size.places);
   return at;
 }
@@ -83,7 +86,7 @@ base::Result<SharedSegment> SharedSegment::create(apr_pool_t* pool, const Segmen
   }
   for (std::size_t i = 0; i < wanted.members; ++i) new (begin + at.members + i * sizeof(MemberSlot)) MemberSlot{};
   for (std::size_t i = 0; i <= wanted.places; ++i) new (begin + at.owners + i * sizeof(Flights::Owner)) Flights::Owner{};
-  // Counts and limits are left as the kernel gave them, all zero: rows that no request touches cost no memory.
+  // Counts, what is parked and limits are left as the kernel gave them, all zero: rows that no request touches cost no memory.
   return SharedSegment(head);
 }
 
@@ -113,6 +116,10 @@ Flights SharedSegment::flights() const noexcept {
   const Places at = places_for(size_of(*head_));
   auto* const used = at_offset<Flights::Owner>(head_, at.owners);
   return {used + 1, *used, head_->places, at_offset<Flights::Count>(head_, at.counts), head_->member_count + head_->balancer_count};
+}
+
+ParkedCounts SharedSegment::parked() const noexcept {
+  return {reinterpret_cast<char*>(head_) + places_for(size_of(*head_)).parked, head_->member_count, head_->places};
 }
 
 Limits SharedSegment::limits() const noexcept {

@@ -1,7 +1,7 @@
 // The one shared memory of the server.
 //
-// WHAT    A head, the balancer slots and the member slots of balancer/slots.h and the table of requests in
-//         flight of balancer/flights.h and that of balancer/limits.h (a row for each member, then one for each balancer) in one anonymous shared
+// WHAT    A head, the balancer slots and the member slots of balancer/slots.h, the tables of requests in
+//         flight (balancer/flights.h), of what is parked (balancer/parked_counts.h) and of limits (balancer/limits.h) in one anonymous shared
 //         mapping, made by the parent in post_config and inherited by the children. SharedSegment is
 //         a view (address and size); it owns nothing.
 //         apr_shm_create without a name is used rather than mmap itself: no file, no key and no name
@@ -25,6 +25,7 @@
 
 #include "balancer/flights.h"
 #include "balancer/limits.h"
+#include "balancer/parked_counts.h"
 #include "balancer/slot_places.h"
 #include "balancer/slots.h"
 #include "base/result.h"
@@ -50,8 +51,9 @@ class SharedSegment {
   // The row of a member is its slot's index, that of a balancer comes after all members', here and in limits().
   balancer::Flights flights() const noexcept;
   balancer::Limits limits() const noexcept;
+  balancer::ParkedCounts parked() const noexcept;
   std::uint32_t balancer_row(std::uint32_t slot) const noexcept { return head_->member_count + slot; }
-  balancer::Slots slots() const noexcept { return {balancers(), members(), flights()}; }
+  balancer::Slots slots() const noexcept { return {balancers(), members(), flights(), parked()}; }
   void* address() const noexcept { return head_; }
   std::size_t size() const noexcept { return static_cast<std::size_t>(head_->total_size); }
 

@@ -11,7 +11,7 @@
 
 #include "balancer/flights.h"
 #include "balancer/limits.h"
-#include "shared_limits.h"
+#include "shared_table.h"
 
 using namespace cxxproxy;
 using balancer::Limits;

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "shared_table.h"
+
 using namespace cxxproxy;
 using namespace cxxproxy::balancer;
 using namespace std::chrono_literals;
@@ -24,9 +26,12 @@ constexpr std::uint32_t kPlaces = 3;
 class Segment {
  public:
   Segment(std::size_t balancers, std::size_t members)
-      : balancers_(balancers), members_(members), counts_((balancers + members) * Flights::row_size(kPlaces) / sizeof(Flights::Count)) {
+      : balancers_(balancers),
+        members_(members),
+        counts_((balancers + members) * Flights::row_size(kPlaces) / sizeof(Flights::Count)),
+        parked_(static_cast<std::uint32_t>(members), kPlaces) {
     const auto rows = static_cast<std::uint32_t>(balancers + members);
-    slots = {balancers_, members_, Flights(owners_, used_, kPlaces, counts_.data(), rows)};
+    slots = {balancers_, members_, Flights(owners_, used_, kPlaces, counts_.data(), rows), *parked_};
   }
   MemberSlot& member(const SlotPlaces& places, std::size_t id) { return members_[places.members[id]]; }
   BalancerSlot& balancer(const SlotPlaces& places, std::size_t id = 0) { return balancers_[places.balancers[id]]; }
@@ -37,6 +42,7 @@ class Segment {
   std::vector<BalancerSlot> balancers_;
   std::vector<MemberSlot> members_;
   std::vector<Flights::Count> counts_;
+  test::SharedTable<ParkedCounts> parked_;
   Flights::Owner owners_[kPlaces]{};
   std::atomic<std::uint32_t> used_{0};
 };
@@ -137,7 +143,7 @@ TEST_CASE("a slot is not given away while a child may use it", "[balancer]") {
   CHECK(segment.member(third, 2).chosen == 0);
 }
 
-TEST_CASE("a slot that changes hands has nothing in flight", "[balancer]") {
+TEST_CASE("a slot that changes hands has nothing in flight and nothing parked", "[balancer]") {
   Segment segment(1, 1);
   Flights& flights = segment.slots.flights;
   (void)flights.claim(1);
@@ -145,10 +151,12 @@ TEST_CASE("a slot that changes hands has nothing in flight", "[balancer]") {
   const std::uint32_t shared = flights.claim(3);  // too many children: this count is never taken back
   const SlotPlaces first = placed(segment, {{"a"}}, {1, 1});
   flights.begin(first.members[0], shared);
+  segment.slots.parked.add(first.members[0], shared, ParkedKind::Request);
   CHECK(flights.release(3) == 0);
   const SlotPlaces second = placed(segment, {{"b"}}, {2, 2});
   CHECK(second.members[0] == first.members[0]);
   CHECK(flights.in_all(second.members[0]) == 0);
+  CHECK(segment.slots.parked.of_row(second.members[0]).requests.count == 0);
 }
 
 TEST_CASE("a member that was away starts anew, but what old children serve still counts", "[balancer]") {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "balancer/waiting_line.h"
-#include "shared_limits.h"
+#include "shared_table.h"
 
 using namespace cxxproxy;
 using namespace std::chrono_literals;

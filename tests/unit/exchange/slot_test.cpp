@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "../../support/exchange_world.h"
-#include "../balancer/shared_limits.h"
+#include "../balancer/shared_table.h"
 
 using namespace cxxproxy;
 using namespace std::chrono_literals;

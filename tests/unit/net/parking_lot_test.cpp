@@ -59,12 +59,12 @@ TEST_CASE("a spot is woken by its backend, once, and is quiet after it was left"
   const auto spot = lot.rent();
   lot.enter(spot, upstream_watch(backend.ours()));
   CHECK_FALSE(woken(lot, spot, 20));
-  CHECK(lot.counts().parked == 1);
+  CHECK(lot.entered() == 1);
   backend.say();
   REQUIRE(woken(lot, spot, kPatience));
   CHECK((lot.leave(spot) & net::kWakeUpstream) != 0);
   CHECK_FALSE(woken(lot, spot, 0));
-  CHECK(lot.counts().parked == 0);
+  CHECK(lot.entered() == 0);
   CHECK(lot.leave(spot) == 0);  // leaving twice is harmless
   lot.give_back(spot);
 }
@@ -163,5 +163,5 @@ TEST_CASE("many threads enter, wake and leave", "[parking][threads]") {
   }
   for (auto& thread : threads) thread.join();
   CHECK(lost == 0);
-  CHECK(lot.counts().parked == 0);
+  CHECK(lot.entered() == 0);
 }

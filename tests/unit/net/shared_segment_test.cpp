@@ -60,9 +60,18 @@ TEST_CASE("a new segment is full of free slots, each on its cache lines", "[net]
   auto* const begin = static_cast<char*>(segment.address());
   CHECK(reinterpret_cast<char*>(&segment.balancers()[0]) == begin + sizeof(SegmentHead));
   CHECK(reinterpret_cast<char*>(&segment.members()[0]) == reinterpret_cast<char*>(&segment.balancers()[2] + 1));
-  // Behind the members: owners (21 words on two lines), then 20 rows of 20 counts (two lines each).
-  CHECK(reinterpret_cast<char*>(&segment.members()[16] + 1) + (2 + 20 * 2) * balancer::kCacheLine + balancer::Limits::size(20, 20) ==
+  // Behind the members: owners (21 words on two lines), then 20 rows of 20 counts (two lines each). What is parked: 18 marks on two lines,
+  // then 18 rows of 20 cells of 24 bytes (eight lines each).
+  CHECK(balancer::ParkedCounts::size(17, 20) == (2 + 18 * 8) * balancer::kCacheLine);
+  CHECK(reinterpret_cast<char*>(&segment.members()[16] + 1) + (2 + 20 * 2 + 2 + 18 * 8) * balancer::kCacheLine + balancer::Limits::size(20, 20) ==
         begin + segment.size());
+  segment.parked().add(segment.parked().no_member(), 19, balancer::ParkedKind::Tunnel);  // the last cell
+  segment.parked().set_oldest(segment.parked().no_member(), 19, balancer::ParkedKind::Tunnel, 5);
+  CHECK(segment.parked().no_member() == 17);
+  CHECK(segment.parked().all().tunnels.count == 1);
+  CHECK(segment.parked().all().tunnels.since == 5);
+  CHECK(segment.flights().in_all(19) == 0);
+  CHECK_FALSE(segment.limits().was_waited_in(0));
   CHECK(segment.limits().places() == 20);
   CHECK(segment.limits().rows() == 20);
   CHECK(segment.limits().take(19, 1, 0) == 0);  // all of it is there
