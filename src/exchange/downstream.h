@@ -60,6 +60,7 @@ struct BodyPart {
   std::span<const upstream::ConstBuffer> parts{};  // valid until the next read_body()
   std::size_t bytes = 0;
   bool last = false;  // Data, and nothing follows
+  bool dry = false;   // Data, and the next read would block as far as can be known
   base::ProxyErrc error = base::ProxyErrc::None;
 };
 

@@ -46,6 +46,7 @@ base::Instant Exchange::longest_total_deadline() const {
 }
 
 Step Exchange::step() {
+  down_dry_ = up_dry_ = false;
   for (;;) {
     const bool limited = total_deadline_ != base::Instant::max() && (state_ != State::Pick || waiter_.waits()) && state_ < State::Discarding;
     if (limited && services_.clock.now() >= total_deadline_) {
@@ -77,7 +78,10 @@ Step Exchange::step() {
     if (await_continue_ && queue_at_ == queue_.size()) step.deadline = std::min(step.deadline, continue_deadline_);
     if (state_ > State::Pick) step.member = &member().spec;
     step.tunnel = state_ == State::Tunnel;
-    if (step.tunnel) step.deadline = std::min(step.deadline, tunnel_deadline_);
+    if (step.tunnel) {
+      step.deadline = std::min(step.deadline, tunnel_deadline_);
+      step.waited = !asked_ || !answers_.worth_it();
+    }
     if (head_held_) step.deadline = std::min(step.deadline, held_until_);
     if (lease_ && lease_.stream() != nullptr) step.upstream_descriptor = lease_.stream()->descriptor();
     if ((needs & kPoolSlot) != 0) {
@@ -121,6 +125,7 @@ void Exchange::about_to_wait() {
     buffer_.reset();
     capacity_ = begin_ = end_ = 0;
   }
+  if (std::exchange(asked_, false)) answers_.was_in_vain();
   downstream_.about_to_wait();
 }
 

@@ -261,6 +261,10 @@ class Exchange {
   base::Instant tunnel_deadline_ = base::Instant::max();
   bool up_ended_ = false;    // the client sends no more
   bool down_ended_ = false;  // the backend sends no more
+  bool down_dry_ = false;    // nothing was left there, in this step
+  bool up_dry_ = false;
+  bool asked_ = false;       // the last bytes went to the backend, which may answer at once
+  upstream::InlineWaits answers_;
   bool unflushed_ = false;  // something was passed to the client that it may not have seen yet
   bool waited_ = false;          // the last read waited in the kernel, as far as it was worth it
   bool client_is_slow_ = false;  // the last wait was for the client to take what it has

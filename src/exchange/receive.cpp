@@ -125,7 +125,10 @@ Exchange::Flow Exchange::receive_body(unsigned& needs) {
     needs |= kUpstreamReadable;
     if (head_held_ && services_.clock.now() < held_until_) return Flow::Waiting;
     if (!unflushed_ && !head_held_) return Flow::Waiting;
-    return pass(true) ? Flow::Progress : attempt_failed(ProxyErrc::ClientGone, Phase::Body);
+    if (!pass(true)) return attempt_failed(ProxyErrc::ClientGone, Phase::Body);
+    // Another look would be in vain as well: more wakes who waits without a thread.
+    waited_ = can_park_ && !sending_ && !member().inline_waits.pays() && downstream_.drained();
+    return waited_ ? Flow::Waiting : Flow::Progress;
   }
   if (result.status != IoStatus::Ok) return on_stream_end(result);
   armed_ = false;

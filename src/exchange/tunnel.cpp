@@ -1,5 +1,6 @@
 // The part of the exchange that begins with a 101: bytes of another protocol, both ways, as they are.
 #include <algorithm>
+#include <utility>
 
 #include "exchange/exchange.h"
 
@@ -51,6 +52,10 @@ Exchange::Flow Exchange::relay_down(unsigned& needs) {
     needs |= kClientWritable;
     return Flow::Waiting;
   }
+  if (down_dry_) {
+    needs |= kUpstreamReadable;
+    return Flow::Waiting;
+  }
   const std::span<char> into = downstream_.lend_buffer(kTunnelBuffer);
   const IoResult result = lease_.stream()->read(into, Wait::No);
   switch (result.status) {
@@ -61,6 +66,8 @@ Exchange::Flow Exchange::relay_down(unsigned& needs) {
       return downstream_.end_sending() ? Flow::Progress : tunnel_over(tunnel_end::kBackendClosed);
     case IoStatus::Ok: break;
   }
+  down_dry_ = result.bytes < into.size();
+  if (std::exchange(asked_, false)) answers_.came_in_time();
   bytes_down_ += result.bytes;
   count_received(result.bytes);
   downstream_.send_lent(0, result.bytes);
@@ -81,13 +88,19 @@ Exchange::Flow Exchange::relay_up(unsigned& needs) {
     return Flow::Progress;
   }
   if (up_ended_) return Flow::Waiting;
+  if (up_dry_) {
+    needs |= kClientReadable;
+    return Flow::Waiting;
+  }
   const BodyPart part = downstream_.read_tunnel(kTunnelBuffer);
+  up_dry_ = part.dry;
   switch (part.kind) {
     case BodyPart::Kind::WouldBlock: needs |= kClientReadable; return Flow::Waiting;
     case BodyPart::Kind::Failed: return tunnel_over(tunnel_end::kClientReset);
     case BodyPart::Kind::End:
     case BodyPart::Kind::Data: break;
   }
+  asked_ = part.bytes > 0;
   bytes_up_ += part.bytes;
   count_sent(part.bytes);
   std::size_t sent = 0;

@@ -112,6 +112,8 @@ void ClientSide::send_head(const exchange::AnswerHead& answer) {
 
 // The core's output filter waits for the client once it holds this much; below it a write never blocks.
 constexpr std::size_t kBelowFlushThreshold = 56 * 1024;
+// What it keeps of so little is not worth a look at the client before more is read.
+constexpr std::size_t kLittle = 4 * 1024;
 
 std::span<char> ClientSide::lend_buffer(std::size_t want) {
   if (never_block_) want = std::min(want, kBelowFlushThreshold);
@@ -128,6 +130,7 @@ std::span<char> ClientSide::lend_buffer(std::size_t want) {
 }
 
 void ClientSide::send_lent(std::size_t offset, std::size_t size) {
+  passed_ += size;
   // A short piece of a large buffer is copied, so that a slow client does not hold the whole buffer.
   if (size < lent_size_ / 4) {
     APR_BRIGADE_INSERT_TAIL(answer_, apr_bucket_heap_create(lent_ + offset, size, nullptr, r_->connection->bucket_alloc));
@@ -141,6 +144,7 @@ void ClientSide::send_lent(std::size_t offset, std::size_t size) {
 }
 
 void ClientSide::send_borrowed(std::string_view bytes) {
+  passed_ += bytes.size();
   APR_BRIGADE_INSERT_TAIL(answer_, apr_bucket_transient_create(bytes.data(), bytes.size(), r_->connection->bucket_alloc));
 }
 
@@ -164,14 +168,23 @@ bool ClientSide::client_is_writable() const {
 // are not worth a write of their own, are flushed.
 bool ClientSide::drained() {
   conn_rec* const c = r_->connection;
-  if (!never_block_ || (!c->data_in_output_filters && !flush_owed_)) return true;
-  if (!client_is_writable()) return false;
-  push(false);
-  if (c->data_in_output_filters || flush_owed_) {
-    if (!client_is_writable()) return false;
-    push(true);
+  if (!never_block_ || (!c->data_in_output_filters && !flush_owed_)) {
+    passed_ = 0;
+    return true;
   }
+  if (!flush_owed_ && passed_ <= kLittle) return true;
+  if (!client_is_writable()) return false;
+  if (passed_ > kLittle) {
+    push(false);
+    if (!c->data_in_output_filters && !flush_owed_) {
+      passed_ = 0;
+      return true;
+    }
+    if (!client_is_writable()) return false;
+  }
+  push(true);
   flush_owed_ = false;
+  passed_ = 0;
   return !c->data_in_output_filters || c->aborted;
 }
 

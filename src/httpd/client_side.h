@@ -137,6 +137,7 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   std::size_t lent_size_ = 0;
   apr_bucket_brigade* push_ = nullptr;
   bool never_block_ = false;
+  std::size_t passed_ = 0;   // since the client had taken everything
   bool flush_owed_ = false;  // the exchange asked for a flush that would have blocked
 };
 

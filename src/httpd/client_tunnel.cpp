@@ -36,6 +36,8 @@ BodyPart ClientSide::read_tunnel(std::size_t at_most) {
   if (status != APR_SUCCESS) return {.kind = BodyPart::Kind::Failed, .error = base::ProxyErrc::ClientGone};
   BodyPart part;
   if (take_parts(part) != APR_SUCCESS) return {.kind = BodyPart::Kind::Failed, .error = base::ProxyErrc::ClientGone};
+  // The core's filter gives all that the socket has; others may hold something back.
+  part.dry = r_->input_filters->frec == ap_core_input_filter_handle && part.bytes < at_most;
   return part;
 }
 

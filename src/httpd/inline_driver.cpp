@@ -51,6 +51,8 @@ Waiter::Result Waiter::wait(const Step& step, bool body_complete, Duration at_mo
   if (step.line != nullptr) {
     if (step.line->wait(*step.waiter, std::clamp(span, Duration::zero(), kLongestSlotWait))) return Result::Ready;
     span = Duration::zero();  // and look at the client without waiting
+  } else if (at_most == Duration::zero()) {
+    return Result::Nothing;  // it is parked, and woken at once if there is something
   }
   return poll_both(step, body_complete, span);
 }

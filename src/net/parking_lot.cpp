@@ -1,5 +1,6 @@
 #include "net/parking_lot.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -12,15 +13,12 @@
 namespace cxxproxy::net {
 namespace {
 
-constexpr int kBatch = 64;
-constexpr std::size_t kFreeWithEvent = 256;
-constexpr std::uint64_t kNudge = UINT64_MAX;
+constexpr std::size_t kFreeWithSet = 256;
+// The kernel refuses to let one descriptor wake more than 500 sets that are themselves polled.
+constexpr std::size_t kSharing = 256;
 constexpr base::Duration kLongestSleep = std::chrono::seconds(60);
 
-// generation (31 bits), which descriptor, spot
-std::uint64_t tag_of(std::uint32_t generation, bool client, std::uint32_t spot) noexcept {
-  return (static_cast<std::uint64_t>(generation & 0x7fffffffu) << 33) | (static_cast<std::uint64_t>(client) << 32) | spot;
-}
+enum Member : std::uint32_t { kUpstream, kClient, kReady };
 
 void signal_event(int event) noexcept {
   const std::uint64_t one = 1;
@@ -32,19 +30,44 @@ void clear_event(int event) noexcept {
   (void)!::read(event, &count, sizeof count);
 }
 
+bool change(int set, int operation, int descriptor, Member member, unsigned events) noexcept {
+  epoll_event event{};
+  event.events = events;
+  event.data.u32 = member;
+  return ::epoll_ctl(set, operation, descriptor, &event) == 0;
+}
+
+// `known`: it is in the set, unless it was closed and its number is now another's.
+bool watch_in(int set, int descriptor, Member member, unsigned events, bool known) noexcept {
+  return (known && change(set, EPOLL_CTL_MOD, descriptor, member, events)) || change(set, EPOLL_CTL_ADD, descriptor, member, events);
+}
+
+// False also for a descriptor that was closed meanwhile.
+bool remove_from(int set, int descriptor) noexcept { return ::epoll_ctl(set, EPOLL_CTL_DEL, descriptor, nullptr) == 0; }
+
+unsigned upstream_events(const Watch& watch) noexcept {
+  return (watch.upstream_readable ? EPOLLIN | EPOLLRDHUP : 0u) | (watch.upstream_writable ? EPOLLOUT : 0u);
+}
+
+unsigned client_events(const Watch& watch) noexcept {
+  return (watch.client_readable ? EPOLLIN | EPOLLRDHUP : 0u) | (watch.client_writable ? EPOLLOUT : 0u) | (watch.client_closing ? EPOLLRDHUP : 0u);
+}
+
+unsigned wake_bits(const epoll_event& event) noexcept {
+  if (event.data.u32 == kReady) return 0;
+  if (event.data.u32 == kUpstream) return kWakeUpstream;
+  unsigned why = 0;
+  if ((event.events & (EPOLLHUP | EPOLLERR)) != 0) why |= kWakeClientGone;
+  if ((event.events & EPOLLRDHUP) != 0) why |= kWakeClientClosed;
+  if ((event.events & (EPOLLIN | EPOLLOUT)) != 0) why |= kWakeClient;
+  return why;
+}
+
 }  // namespace
 
 bool ParkingLot::start() {
-  epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
   nudge_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.u64 = kNudge;
-  if (epoll_ < 0 || nudge_ < 0 || ::epoll_ctl(epoll_, EPOLL_CTL_ADD, nudge_, &event) != 0) {
-    stop();
-    return false;
-  }
-  const bool started = start_quiet_thread(thread_, [this] { run(); });
+  const bool started = nudge_ >= 0 && start_quiet_thread(thread_, [this] { run(); });
   if (!started) stop();
   return started;
 }
@@ -56,7 +79,6 @@ void ParkingLot::stop() {
     thread_.join();
   }
   const base::MutexLock lock(mutex_);
-  if (epoll_ >= 0) ::close(std::exchange(epoll_, -1));
   if (nudge_ >= 0) ::close(std::exchange(nudge_, -1));
 }
 
@@ -64,113 +86,141 @@ void ParkingLot::stop() {
 ParkingLot::~ParkingLot() {
   stop();
   for (const Place& place : places_) {
-    if (place.event >= 0) ::close(place.event);
+    if (place.set >= 0) ::close(place.set);
   }
+  for (const int descriptor : ready_) ::close(descriptor);
 }
 
-ParkingLot::Spot ParkingLot::rent() {
-  const base::MutexLock lock(mutex_);
-  if (epoll_ < 0 || stopping_.load(std::memory_order_relaxed)) return kNone;
-  if (!free_.empty()) {
-    const Spot spot = free_.back();
-    free_.pop_back();
-    return spot;
-  }
-  if (bare_.empty() && places_.size() >= capacity_) return kNone;
-  const int event = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (event < 0) return kNone;
+// A place without a set, for who rents.
+ParkingLot::Spot ParkingLot::bare_spot() {
+  if (bare_.empty() && (places_.size() >= capacity_ || ready_for(static_cast<Spot>(places_.size())) < 0)) return kNone;
   if (bare_.empty()) {
     bare_.push_back(static_cast<Spot>(places_.size()));
     places_.emplace_back();
   }
   const Spot spot = bare_.back();
   bare_.pop_back();
-  places_[spot].event = event;
   return spot;
 }
 
-void ParkingLot::give_back(Spot spot) {
+ParkingLot::Spot ParkingLot::rent() {
+  Spot spot = kNone;
+  Place* place = nullptr;
+  {
+    const base::MutexLock lock(mutex_);
+    if (nudge_ < 0 || stopping_.load(std::memory_order_relaxed)) return kNone;
+    if (!free_.empty()) {
+      spot = free_.back();
+      free_.pop_back();
+      return spot;
+    }
+    spot = bare_spot();
+    if (spot == kNone) return kNone;
+    place = &places_[spot];
+  }
+  // Many threads rent at once in a burst: no call to the system while they wait for each other.
+  place->set = ::epoll_create1(EPOLL_CLOEXEC);
+  if (place->set >= 0) return spot;
   const base::MutexLock lock(mutex_);
-  if (epoll_ < 0) return;
-  // A burst must not keep its descriptors for good.
-  if (free_.size() >= kFreeWithEvent) ::close(std::exchange(places_[spot].event, -1));
-  (places_[spot].event >= 0 ? free_ : bare_).push_back(spot);
+  bare_.push_back(spot);
+  return kNone;
+}
+
+// A spot is never without one: that is seen to when it is made.
+int ParkingLot::ready_for(Spot spot) {
+  const std::size_t index = spot / kSharing;
+  if (index < ready_.size()) return ready_[index];
+  const int descriptor = ::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (descriptor >= 0) ready_.push_back(descriptor);
+  return descriptor;
+}
+
+void ParkingLot::give_back(Spot spot) {
+  Place* place = nullptr;
+  bool keep = false;
+  {
+    const base::MutexLock lock(mutex_);
+    if (nudge_ < 0) return;
+    place = &places_[spot];
+    keep = free_.size() < kFreeWithSet;  // a burst must not keep its descriptors for good
+  }
+  // What was closed has left the set, unless another process has inherited it: only a set that is certainly empty is used again.
+  if (place->upstream >= 0) keep = remove_from(place->set, std::exchange(place->upstream, -1)) && keep;
+  if (place->client >= 0) keep = remove_from(place->set, std::exchange(place->client, -1)) && keep;
+  if (!keep) ::close(std::exchange(place->set, -1));
+  const base::MutexLock lock(mutex_);
+  (keep ? free_ : bare_).push_back(spot);
 }
 
 int ParkingLot::descriptor(Spot spot) const {
   const base::MutexLock lock(mutex_);
-  return places_[spot].event;
+  return places_[spot].set;
 }
 
 void ParkingLot::enter(Spot spot, const Watch& watch) {
   bool nudge = false;
-  std::uint32_t generation = 0;
+  Place* place = nullptr;
   {
     const base::MutexLock lock(mutex_);
-    Place& place = places_[spot];
-    generation = ++place.generation;
-    place.entered = true;
-    place.fired = false;
-    place.why = 0;
-    place.upstream = watch.upstream_readable || watch.upstream_writable ? watch.upstream : -1;
-    place.client = watch.client;
-    place.until = watch.until;
+    place = &places_[spot];
+    place->entered = true;
+    place->fired = false;
+    place->why = 0;
+    place->until = watch.until;
     ++entered_;
     heap_insert(spot);
     nudge = heap_.front() == spot && watch.until < sleeping_until_;
   }
-  const auto add = [&](int descriptor, unsigned events, bool client) {
-    if (descriptor < 0) return;
-    epoll_event event{};
-    event.events = events | EPOLLONESHOT;
-    event.data.u64 = tag_of(generation, client, spot);
-    // A descriptor that cannot be watched (it can, unless memory is gone) wakes at once: the owner looks itself.
-    if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &event) != 0) wake(spot, client ? kWakeClient : kWakeUpstream);
-  };
-  add(watch.upstream_readable || watch.upstream_writable ? watch.upstream : -1,
-      (watch.upstream_readable ? EPOLLIN | EPOLLRDHUP : 0u) | (watch.upstream_writable ? EPOLLOUT : 0u), false);
-  add(watch.client,
-      (watch.client_readable ? EPOLLIN | EPOLLRDHUP : 0u) | (watch.client_writable ? EPOLLOUT : 0u) | (watch.client_closing ? EPOLLRDHUP : 0u),
-      true);
+  const unsigned upstream = upstream_events(watch);
+  const int wanted = upstream != 0 ? watch.upstream : -1;
+  // Not left there without events: its end would be told all the same.
+  if (place->upstream >= 0 && place->upstream != wanted) (void)remove_from(place->set, place->upstream);
+  const bool known = place->upstream == wanted;
+  place->upstream = wanted;
+  // A descriptor that cannot be watched (it can, unless memory is gone) wakes at once: the owner looks itself.
+  if (wanted >= 0 && !watch_in(place->set, wanted, kUpstream, upstream, known)) wake(spot, kWakeUpstream);
+
+  // The client's is the same as long as the spot is rented.
+  const unsigned client = client_events(watch);
+  if (watch.client >= 0 && (place->client != watch.client || place->client_events != client)) {
+    if (!watch_in(place->set, watch.client, kClient, client, place->client == watch.client)) wake(spot, kWakeClient);
+    place->client = watch.client;
+    place->client_events = client;
+  }
   if (nudge) signal_event(nudge_);
 }
 
 unsigned ParkingLot::leave(Spot spot) {
-  int upstream = -1;
-  int client = -1;
   unsigned why = 0;
-  bool fired = false;
-  int event = -1;
+  int set = -1;
+  int ready = -1;
   {
     const base::MutexLock lock(mutex_);
     Place& place = places_[spot];
     if (!place.entered) return 0;
     place.entered = false;
-    ++place.generation;
     heap_remove(spot);
     --entered_;
-    upstream = place.upstream;
-    client = place.client;
     why = place.why;
-    fired = place.fired;
-    event = place.event;
+    set = place.set;
+    if (place.fired) ready = ready_for(spot);
   }
-  if (epoll_ >= 0 && upstream >= 0) (void)::epoll_ctl(epoll_, EPOLL_CTL_DEL, upstream, nullptr);
-  if (epoll_ >= 0 && client >= 0) (void)::epoll_ctl(epoll_, EPOLL_CTL_DEL, client, nullptr);
-  if (fired && event >= 0) clear_event(event);
+  epoll_event events[3];
+  const int count = ::epoll_wait(set, events, 3, 0);
+  for (int i = 0; i < count; ++i) why |= wake_bits(events[i]);
+  if (ready >= 0) (void)remove_from(set, ready);
   return why;
 }
 
 void ParkingLot::wake(Spot spot, unsigned why) {
   const base::MutexLock lock(mutex_);
-  Place& place = places_[spot];
-  if (place.entered) fire(place, why);
+  if (places_[spot].entered) fire(spot, why);
 }
 
 void ParkingLot::wake_all(unsigned why) {
   const base::MutexLock lock(mutex_);
-  for (Place& place : places_) {
-    if (place.entered) fire(place, why);
+  for (Spot spot = 0; spot < places_.size(); ++spot) {
+    if (places_[spot].entered) fire(spot, why);
   }
 }
 
@@ -182,45 +232,23 @@ unsigned ParkingLot::entered() const {
 // ---------------------------------------------------------------- the thread
 
 void ParkingLot::run() {
-  epoll_event events[kBatch];
   while (!stopping_.load()) {
     int timeout = 0;
     {
       const base::MutexLock lock(mutex_);
       timeout = next_timeout();
     }
-    const int count = ::epoll_wait(epoll_, events, kBatch, timeout);
+    pollfd nudge{nudge_, POLLIN, 0};
+    if (::poll(&nudge, 1, timeout) > 0) clear_event(nudge_);
     const base::MutexLock lock(mutex_);
-    for (int i = 0; i < count; ++i) {
-      if (events[i].data.u64 == kNudge) {
-        clear_event(nudge_);
-      } else {
-        take_event(events[i].data.u64, events[i].events);
-      }
-    }
     fire_expired();
   }
 }
 
-void ParkingLot::fire(Place& place, unsigned why) {
-  place.why |= why;
-  if (!std::exchange(place.fired, true)) signal_event(place.event);
-}
-
-void ParkingLot::take_event(std::uint64_t tag, unsigned events) {
-  const auto spot = static_cast<Spot>(tag & 0xffffffffu);
-  const bool client = ((tag >> 32) & 1u) != 0;
+void ParkingLot::fire(Spot spot, unsigned why) {
   Place& place = places_[spot];
-  if (!place.entered || tag != tag_of(place.generation, client, spot)) return;
-  if (!client) {
-    fire(place, kWakeUpstream);
-    return;
-  }
-  unsigned why = 0;
-  if ((events & (EPOLLHUP | EPOLLERR)) != 0) why |= kWakeClientGone;
-  if ((events & EPOLLRDHUP) != 0) why |= kWakeClientClosed;
-  if ((events & (EPOLLIN | EPOLLOUT)) != 0) why |= kWakeClient;
-  fire(place, why);
+  place.why |= why;
+  if (!std::exchange(place.fired, true)) (void)change(place.set, EPOLL_CTL_ADD, ready_for(spot), kReady, EPOLLIN);
 }
 
 int ParkingLot::next_timeout() {
@@ -236,7 +264,7 @@ void ParkingLot::fire_expired() {
   while (!heap_.empty() && places_[heap_.front()].until <= now) {
     const Spot spot = heap_.front();
     heap_remove(spot);
-    fire(places_[spot], kWakeTime);
+    fire(spot, kWakeTime);
   }
 }
 

@@ -1,12 +1,13 @@
 // Where exchanges wait without a thread.
 //
-// WHAT    One thread per child watches the descriptors and deadlines of everything that is parked. When
-//         something happens it makes the spot's own descriptor (an eventfd) readable, once; whoever
-//         polls that descriptor, the MPM, then gives the connection to a worker, which leaves the spot
-//         and asks why it was woken.
-// SHAPES  The thread touches nothing but its own spots, the watched descriptors and the eventfds: no pool,
-//         no connection, no log. A spot costs its eventfd and about 100 bytes, and is reused. Spots
-//         carry a generation, so an event that was on its way when the spot was left is dropped.
+// WHAT    A spot is an epoll set of its own with the backend's and the client's descriptors in it. Whoever
+//         polls the set's descriptor, the MPM, is woken by them directly, then gives the connection to a
+//         worker, which leaves the spot and is told what happened. One thread per child watches the
+//         deadlines; it wakes a spot by putting something into the set that is always ready.
+// SHAPES  The thread touches nothing but its own spots: no pool, no connection, no log. A spot costs its
+//         descriptor and about 100 bytes, and is reused. What it watched stays in the set between two waits
+//         of one request, which saves most calls of the second. Nobody may poll the descriptor
+//         between leave() and enter().
 //         enter() and leave() may be called by any thread, for one spot by one at a time.
 // ERRORS  rent() answers no spot when the lot is full or descriptors have run out: the caller then waits
 //         on its own thread.
@@ -63,7 +64,7 @@ class ParkingLot {
   int descriptor(Spot spot) const;
 
   void enter(Spot spot, const Watch& watch);
-  // Wake bits since enter(); the spot's descriptor is quiet afterwards.
+  // Wake bits of what happened since enter().
   unsigned leave(Spot spot);
   void wake(Spot spot, unsigned why);
   void wake_all(unsigned why);
@@ -72,21 +73,22 @@ class ParkingLot {
 
  private:
   struct Place {
-    int event = -1;
-    std::uint32_t generation = 0;
+    int set = -1;  // an epoll set; the spot's descriptor
     bool entered = false;
     bool fired = false;
     unsigned why = 0;
+    // What is in the set; only for who has rented the spot.
     int upstream = -1;
     int client = -1;
+    unsigned client_events = 0;
     std::uint32_t heap_index = UINT32_MAX;
     base::Instant until{};
   };
 
   void run();
-  void fire(Place& place, unsigned why) CXXPROXY_REQUIRES(mutex_);
-  void take_event(std::uint64_t tag, unsigned events) CXXPROXY_REQUIRES(mutex_);
-  void watch_descriptor(int descriptor, unsigned events, Spot spot, bool client) CXXPROXY_REQUIRES(mutex_);
+  void fire(Spot spot, unsigned why) CXXPROXY_REQUIRES(mutex_);
+  Spot bare_spot() CXXPROXY_REQUIRES(mutex_);
+  int ready_for(Spot spot) CXXPROXY_REQUIRES(mutex_);
   int next_timeout() CXXPROXY_REQUIRES(mutex_);
   void fire_expired() CXXPROXY_REQUIRES(mutex_);
 
@@ -98,15 +100,15 @@ class ParkingLot {
 
   const base::Clock& clock_;
   const unsigned capacity_;
-  int epoll_ = -1;
   int nudge_ = -1;  // an eventfd that makes the thread look at its deadlines again
   std::atomic<bool> stopping_{false};
   std::thread thread_;
 
   mutable base::Mutex mutex_;
   std::deque<Place> places_ CXXPROXY_GUARDED_BY(mutex_);  // a deque: places never move
-  std::vector<Spot> free_ CXXPROXY_GUARDED_BY(mutex_);    // with their eventfd
+  std::vector<Spot> free_ CXXPROXY_GUARDED_BY(mutex_);    // with their set, which is empty
   std::vector<Spot> bare_ CXXPROXY_GUARDED_BY(mutex_);    // without
+  std::vector<int> ready_ CXXPROXY_GUARDED_BY(mutex_);    // eventfds that are always readable, one for kSharing spots
   std::vector<Spot> heap_ CXXPROXY_GUARDED_BY(mutex_);    // by deadline, earliest first
   base::Instant sleeping_until_ CXXPROXY_GUARDED_BY(mutex_){};
   unsigned entered_ CXXPROXY_GUARDED_BY(mutex_) = 0;

@@ -4,7 +4,8 @@
 //         into addresses. net/ implements them with sockets; tests with scripts.
 // SHAPES  No call blocks longer than patience(): a stream with a patience above zero may wait that
 //         long inside read() or write() when the caller passes Wait::Patience, which saves the
-//         poll() that a non-blocking socket needs for every wait. Sizes are bytes.
+//         poll() that a non-blocking socket needs for every wait. A read that does not fill its span has
+//         taken all that was there. Sizes are bytes.
 // ERRORS  IoStatus::Failed carries errno. WouldBlock means: wait for descriptor() and call again.
 #pragma once
 

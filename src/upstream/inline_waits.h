@@ -3,7 +3,8 @@
 // WHAT    Most backends answer within the short time that a read waits in the kernel; a request to one that
 //         does not would hold its thread that long for nothing and be parked all the same. After some
 //         waits in vain none is worth it, but for one in kProbe, until one has paid.
-// SHAPES  One for each member and child; a guess by all its threads, without a lock.
+// SHAPES  One for each member and child, a guess by all its threads, without a lock; and one for each tunnel, whose
+//         backend answers at once or does not.
 #pragma once
 
 #include <atomic>
@@ -15,8 +16,10 @@ class InlineWaits {
   static constexpr unsigned kVain = 3;
   static constexpr unsigned kProbe = 32;
 
+  // The same without a probe.
+  bool pays() const noexcept { return vain_.load(std::memory_order_relaxed) < kVain; }
   bool worth_it() noexcept {
-    return vain_.load(std::memory_order_relaxed) < kVain || asked_.fetch_add(1, std::memory_order_relaxed) % kProbe == 0;
+    return pays() || asked_.fetch_add(1, std::memory_order_relaxed) % kProbe == 0;
   }
   void came_in_time() noexcept {
     if (vain_.load(std::memory_order_relaxed) != 0) vain_.store(0, std::memory_order_relaxed);

@@ -26,6 +26,7 @@ class ScriptedDownstream : public exchange::Downstream {
   unsigned flushes = 0;
   unsigned passes = 0;
   unsigned recoveries = 0;
+  unsigned tunnel_reads = 0;
   std::size_t most_pending = 0;
   std::vector<exchange::AttemptReport> reports{};
   std::vector<std::string> chosen{};
@@ -101,6 +102,13 @@ class ScriptedDownstream : public exchange::Downstream {
     (void)pass(false);
     finished = true;
     return !gone;
+  }
+  bool start_tunnel(const http::ResponseHead&) override { return !gone; }
+  exchange::BodyPart read_tunnel(std::size_t at_most) override {
+    ++tunnel_reads;
+    exchange::BodyPart part = read_body(at_most);
+    part.dry = part.kind == exchange::BodyPart::Kind::Data && body_kinds.empty();
+    return part;
   }
   void cut() override {
     (void)pass(false);

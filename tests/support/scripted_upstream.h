@@ -32,6 +32,7 @@ struct Script {
   bool closed_by_peer = false;      // looks_idle() answers no
   std::string received{};           // what the proxy wrote
   bool destroyed = false;
+  unsigned all_reads = 0;
   unsigned patient_reads = 0;       // reads that were allowed to wait
 };
 
@@ -41,6 +42,7 @@ class ScriptedStream final : public upstream::ByteStream {
   ~ScriptedStream() override { script_->destroyed = true; }
 
   upstream::IoResult read(std::span<char> into, upstream::Wait wait) noexcept override {
+    ++script_->all_reads;
     if (wait == upstream::Wait::Patience) ++script_->patient_reads;
     if (script_->reads.empty()) return {upstream::IoStatus::WouldBlock, 0, 0};
     Action& action = script_->reads.front();

@@ -59,6 +59,79 @@ TEST_CASE("reads of a slow member do not wait where the request can be parked", 
   CHECK(script->patient_reads == before + 1);
 }
 
+TEST_CASE("an event of a stream that waits without a thread costs two reads and one flush", "[exchange]") {
+  World world;
+  world.may_wait = world.can_park = true;
+  const auto script = world.connector.add({.reads = {bytes("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")}});
+  (void)world.step();
+  world.clock.advance(exchange::kHeadHold);
+  for (unsigned i = 0; i < upstream::InlineWaits::kVain; ++i) (void)world.step();
+  for (unsigned i = 0; i < 3; ++i) {
+    const unsigned reads = script->all_reads;
+    const unsigned flushes = world.client.flushes;
+    world.exchange->about_to_wait();
+    script->reads = {bytes("5\r\nevent\r\n")};
+    const exchange::Step step = world.step();
+    CHECK(step.waited);
+    CHECK(step.needs == exchange::kUpstreamReadable);
+    CHECK(script->all_reads == reads + 2);
+    CHECK(world.client.flushes == flushes + 1);
+  }
+  CHECK(world.client.body == "eventeventevent");
+}
+
+TEST_CASE("a tunnel keeps its thread only for an answer that may come at once", "[exchange]") {
+  World world;
+  world.may_wait = world.can_park = true;
+  world.client.request.upgrade = "websocket";
+  world.client.stall_body();
+  const auto script = world.connector.add({.reads = {bytes("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")}});
+  const auto step = [&world](std::string_view from_client = {}) {
+    world.client.body_kinds.clear();
+    if (!from_client.empty()) world.client.add_body(std::string(from_client));
+    for (int i = 0; i < 4; ++i) world.client.stall_body();
+    return world.step();
+  };
+  REQUIRE(step().tunnel);
+  CHECK(step().waited);
+
+  script->reads = {bytes("from the backend")};
+  CHECK(step().waited);  // who knows when the client has a word
+  const exchange::Step asked = step("question");
+  CHECK_FALSE(asked.waited);
+  CHECK(asked.needs == (exchange::kUpstreamReadable | exchange::kClientReadable));
+  script->reads = {bytes("answer")};
+  CHECK(step().waited);
+
+  // A backend that takes its time is not waited for.
+  for (unsigned i = 0; i < upstream::InlineWaits::kVain; ++i) {
+    CHECK_FALSE(step("question").waited);
+    world.exchange->about_to_wait();
+  }
+  CHECK(step("question").waited);
+}
+
+TEST_CASE("a tunnel does not look again where nothing was left", "[exchange]") {
+  World world;
+  world.client.request.upgrade = "websocket";
+  world.client.stall_body();
+  const auto script = world.connector.add({.reads = {bytes("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")}});
+  REQUIRE(world.step().tunnel);
+  script->reads = {bytes("down")};
+  world.client.body_kinds.clear();
+  world.client.add_body("up");
+  const unsigned reads = script->all_reads;
+  const unsigned tunnel_reads = world.client.tunnel_reads;
+  CHECK(world.step().needs == (exchange::kUpstreamReadable | exchange::kClientReadable));
+  CHECK(world.client.body == "down");
+  CHECK(script->all_reads == reads + 1);
+  CHECK(world.client.tunnel_reads == tunnel_reads + 1);
+  world.client.stall_body();
+  (void)world.step();  // the next time it does
+  CHECK(script->all_reads == reads + 2);
+  CHECK(world.client.tunnel_reads == tunnel_reads + 2);
+}
+
 TEST_CASE("a member that answers in time is waited for again", "[exchange]") {
   upstream::InlineWaits waits;
   for (unsigned i = 0; i < upstream::InlineWaits::kVain; ++i) waits.was_in_vain();

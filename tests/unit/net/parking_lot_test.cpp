@@ -1,6 +1,8 @@
 #include <catch2/catch.hpp>
 
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,6 +26,10 @@ struct Pair {
   Pair(const Pair&) = delete;
   Pair& operator=(const Pair&) = delete;
   int ours() const { return ends[0]; }
+  void hear() const {
+    char byte = 0;
+    REQUIRE(::read(ends[0], &byte, 1) == 1);
+  }
   void say() const { REQUIRE(::write(ends[1], "x", 1) == 1); }
   void close_peer() { ::close(std::exchange(ends[1], -1)); }
   void close_both() {
@@ -52,7 +58,7 @@ Watch upstream_watch(int descriptor, base::Duration span = 60s) {
 
 }  // namespace
 
-TEST_CASE("a spot is woken by its backend, once, and is quiet after it was left", "[parking]") {
+TEST_CASE("a spot is woken by its backend, and by nothing else when it is entered again", "[parking]") {
   ParkingLot lot(clock_, 8);
   REQUIRE(lot.start());
   Pair backend;
@@ -62,11 +68,104 @@ TEST_CASE("a spot is woken by its backend, once, and is quiet after it was left"
   CHECK(lot.entered() == 1);
   backend.say();
   REQUIRE(woken(lot, spot, kPatience));
-  CHECK((lot.leave(spot) & net::kWakeUpstream) != 0);
-  CHECK_FALSE(woken(lot, spot, 0));
+  CHECK(lot.leave(spot) == net::kWakeUpstream);
   CHECK(lot.entered() == 0);
   CHECK(lot.leave(spot) == 0);  // leaving twice is harmless
+  backend.hear();
+  for (int round = 0; round < 3; ++round) {
+    lot.enter(spot, upstream_watch(backend.ours()));
+    CHECK_FALSE(woken(lot, spot, 0));
+    backend.say();
+    REQUIRE(woken(lot, spot, kPatience));
+    CHECK(lot.leave(spot) == net::kWakeUpstream);
+    backend.hear();
+  }
   lot.give_back(spot);
+}
+
+TEST_CASE("a backend that is not waited for does not wake, not even by its end", "[parking]") {
+  ParkingLot lot(clock_, 8);
+  REQUIRE(lot.start());
+  Pair backend;
+  Pair client;
+  const auto spot = lot.rent();
+  lot.enter(spot, upstream_watch(backend.ours()));
+  CHECK(lot.leave(spot) == 0);
+  backend.close_peer();
+  Watch watch;
+  watch.client = client.ours();
+  watch.client_readable = true;
+  watch.until = clock_.now() + 60s;
+  lot.enter(spot, watch);
+  CHECK_FALSE(woken(lot, spot, 20));
+  client.say();
+  REQUIRE(woken(lot, spot, kPatience));
+  CHECK(lot.leave(spot) == net::kWakeClient);
+}
+
+TEST_CASE("another backend under the same number is watched", "[parking]") {
+  ParkingLot lot(clock_, 8);
+  REQUIRE(lot.start());
+  const auto spot = lot.rent();
+  Pair first;
+  Pair second;
+  lot.enter(spot, upstream_watch(first.ours()));
+  CHECK(lot.leave(spot) == 0);
+  REQUIRE(::dup3(second.ours(), first.ours(), O_CLOEXEC) == first.ours());
+  lot.enter(spot, upstream_watch(first.ours()));
+  REQUIRE(::write(second.ends[1], "x", 1) == 1);
+  REQUIRE(woken(lot, spot, kPatience));
+  CHECK(lot.leave(spot) == net::kWakeUpstream);
+}
+
+TEST_CASE("who rents a spot hears nothing of who had it before", "[parking]") {
+  ParkingLot lot(clock_, 1);
+  REQUIRE(lot.start());
+  Pair backend;
+  Pair client;
+  Pair other;
+  auto spot = lot.rent();
+  Watch watch = upstream_watch(backend.ours());
+  watch.client = client.ours();
+  watch.client_closing = true;
+  lot.enter(spot, watch);
+  CHECK(lot.leave(spot) == 0);
+  lot.give_back(spot);  // the connections live on: one goes to its pool, the other waits for a request
+  REQUIRE((spot = lot.rent()) != ParkingLot::kNone);
+  backend.say();
+  client.close_peer();
+  lot.enter(spot, upstream_watch(other.ours()));
+  CHECK_FALSE(woken(lot, spot, 20));
+  other.say();
+  REQUIRE(woken(lot, spot, kPatience));
+  CHECK(lot.leave(spot) == net::kWakeUpstream);
+}
+
+// The kernel limits how many polled sets one descriptor may wake.
+TEST_CASE("hundreds of spots are woken at once", "[parking]") {
+  constexpr unsigned kSpots = 700;
+  ParkingLot lot(clock_, kSpots);
+  REQUIRE(lot.start());
+  const int mpm = ::epoll_create1(EPOLL_CLOEXEC);
+  REQUIRE(mpm >= 0);
+  Watch watch;
+  watch.until = clock_.now() + 60s;
+  for (unsigned i = 0; i < kSpots; ++i) {
+    const auto spot = lot.rent();
+    REQUIRE(spot != ParkingLot::kNone);
+    lot.enter(spot, watch);
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u32 = spot;
+    REQUIRE(::epoll_ctl(mpm, EPOLL_CTL_ADD, lot.descriptor(spot), &event) == 0);
+  }
+  lot.wake_all(net::kWakeStop);
+  std::vector<epoll_event> events(kSpots);
+  CHECK(::epoll_wait(mpm, events.data(), static_cast<int>(kSpots), kPatience) == static_cast<int>(kSpots));
+  unsigned stopped = 0;
+  for (const epoll_event& event : events) stopped += lot.leave(event.data.u32) == net::kWakeStop;
+  CHECK(stopped == kSpots);
+  ::close(mpm);
 }
 
 TEST_CASE("time wakes the spots in the order of their deadlines", "[parking]") {
