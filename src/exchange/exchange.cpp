@@ -46,7 +46,8 @@ base::Instant Exchange::longest_total_deadline() const {
 }
 
 Step Exchange::step() {
-  down_dry_ = up_dry_ = false;
+  down_dry_ = up_dry_ = pauses_ = false;
+  moved_ = 0;
   for (;;) {
     const bool limited = total_deadline_ != base::Instant::max() && (state_ != State::Pick || waiter_.waits()) && state_ < State::Discarding;
     if (limited && services_.clock.now() >= total_deadline_) {
@@ -73,15 +74,13 @@ Step Exchange::step() {
       (void)deadline_passed();
       continue;
     }
-    Step step{.needs = needs, .deadline = std::min(deadline_, total_deadline_), .waited = waited_};
+    Step step{.needs = needs, .deadline = std::min(deadline_, total_deadline_), .waited = waited_, .pause = pauses_};
+    if (hopes_ || state_ == State::Tunnel) step.waited = !hopes_ || !hope_.worth_it();
     // Not while the head itself is stuck: nothing could be done about the 100 then.
     if (await_continue_ && queue_at_ == queue_.size()) step.deadline = std::min(step.deadline, continue_deadline_);
     if (state_ > State::Pick) step.member = &member().spec;
     step.tunnel = state_ == State::Tunnel;
-    if (step.tunnel) {
-      step.deadline = std::min(step.deadline, tunnel_deadline_);
-      step.waited = !asked_ || !answers_.worth_it();
-    }
+    if (step.tunnel) step.deadline = std::min(step.deadline, tunnel_deadline_);
     if (head_held_) step.deadline = std::min(step.deadline, held_until_);
     if (lease_ && lease_.stream() != nullptr) step.upstream_descriptor = lease_.stream()->descriptor();
     if ((needs & kPoolSlot) != 0) {
@@ -125,7 +124,7 @@ void Exchange::about_to_wait() {
     buffer_.reset();
     capacity_ = begin_ = end_ = 0;
   }
-  if (std::exchange(asked_, false)) answers_.was_in_vain();
+  if (std::exchange(hopes_, false)) hope_.was_in_vain();
   downstream_.about_to_wait();
 }
 

@@ -37,6 +37,8 @@ inline constexpr std::size_t kBodyBuffer = 64 * 1024;
 inline constexpr std::size_t kPrefetch = 16 * 1024;
 inline constexpr std::size_t kPrefetchEnough = kPrefetch - 80;  // mod_proxy's limit between length and chunks
 inline constexpr std::size_t kTunnelBuffer = 16 * 1024;
+// So much of an answer is moved in one go where the exchange can be parked: then others may have their turn.
+inline constexpr std::size_t kOneGo = 512 * 1024;
 inline constexpr unsigned kMaxInterim = 10;
 inline constexpr base::Duration kContinueWait = std::chrono::seconds(1);
 // A head without a byte of its body waits this long for company: backends that write both apart then
@@ -82,6 +84,7 @@ struct Step {
   bool tunnel = false;  // bytes of another protocol are relayed
   const config::MemberSpec* member = nullptr;  // where it waits; null: none is chosen yet
   bool waited = false;  // the thread has already waited one stream patience for it, or it is not worth it
+  bool pause = false;  // there is more to do: nothing is waited for, but kOneGo was moved
   balancer::WaitingLine* line = nullptr;  // for kPoolSlot: where the waiter stands
   balancer::Waiter* waiter = nullptr;
 };
@@ -263,10 +266,12 @@ class Exchange {
   bool down_ended_ = false;  // the backend sends no more
   bool down_dry_ = false;    // nothing was left there, in this step
   bool up_dry_ = false;
-  bool asked_ = false;       // the last bytes went to the backend, which may answer at once
-  upstream::InlineWaits answers_;
+  bool hopes_ = false;       // the backend of a tunnel may answer, or a client take something, at once
+  upstream::InlineWaits hope_;
   bool unflushed_ = false;  // something was passed to the client that it may not have seen yet
   bool waited_ = false;          // the last read waited in the kernel, as far as it was worth it
+  std::size_t moved_ = 0;        // of the answer, in this step
+  bool pauses_ = false;
   bool client_is_slow_ = false;  // the last wait was for the client to take what it has
 };
 

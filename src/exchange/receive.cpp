@@ -112,10 +112,14 @@ bool Exchange::pass(bool flush) {
 
 Exchange::Flow Exchange::receive_body(unsigned& needs) {
   client_is_slow_ = !downstream_.drained();
-  if (client_is_slow_) {
+  pauses_ = can_park_ && moved_ >= kOneGo && !client_is_slow_;
+  if (client_is_slow_ || pauses_) {
+    hopes_ = client_is_slow_;
+    waited_ = pauses_;
     needs |= kClientWritable;
     return Flow::Waiting;
   }
+  if (std::exchange(hopes_, false)) hope_.came_in_time();
   std::size_t want = body_buffer();
   if (const auto left = codec_->body_left()) want = static_cast<std::size_t>(std::min<std::uint64_t>(want, *left));
   const std::span<char> into = downstream_.lend_buffer(want);
@@ -132,6 +136,7 @@ Exchange::Flow Exchange::receive_body(unsigned& needs) {
   }
   if (result.status != IoStatus::Ok) return on_stream_end(result);
   armed_ = false;
+  moved_ += result.bytes;
   count_received(result.bytes);
   return digest_body(into.first(result.bytes), true);
 }

@@ -67,7 +67,7 @@ Exchange::Flow Exchange::relay_down(unsigned& needs) {
     case IoStatus::Ok: break;
   }
   down_dry_ = result.bytes < into.size();
-  if (std::exchange(asked_, false)) answers_.came_in_time();
+  if (std::exchange(hopes_, false)) hope_.came_in_time();
   bytes_down_ += result.bytes;
   count_received(result.bytes);
   downstream_.send_lent(0, result.bytes);
@@ -100,7 +100,7 @@ Exchange::Flow Exchange::relay_up(unsigned& needs) {
     case BodyPart::Kind::End:
     case BodyPart::Kind::Data: break;
   }
-  asked_ = part.bytes > 0;
+  hopes_ = part.bytes > 0;
   bytes_up_ += part.bytes;
   count_sent(part.bytes);
   std::size_t sent = 0;

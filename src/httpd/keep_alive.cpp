@@ -37,6 +37,10 @@ bool answer_is_out(conn_rec* c) noexcept {
 
 }  // namespace
 
+bool threads_are_scarce(const ChildState& child) noexcept {
+  return g_at_work.load(std::memory_order_relaxed) + child.threads() / 16 >= child.threads();
+}
+
 bool server_stops() noexcept {
   int state = 0;
   return ap_mpm_query(AP_MPMQ_MPM_STATE, &state) != APR_SUCCESS || state == AP_MPMQ_STOPPING;

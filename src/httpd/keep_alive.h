@@ -35,6 +35,10 @@ class ThreadAtWork {
   ThreadAtWork& operator=(const ThreadAtWork&) = delete;
 };
 
+class ChildState;
+// (Almost) all of this child's are.
+bool threads_are_scarce(const ChildState& child) noexcept;
+
 // This child is to end when its clients have been served.
 bool server_stops() noexcept;
 

@@ -2,6 +2,7 @@
 
 #include "httpd/child_state.h"
 #include "httpd/config_hooks.h"
+#include "httpd/keep_alive.h"
 #include "httpd/mapping.h"
 #include "httpd/shared_state.h"
 #include "httpd/upstream_facts.h"
@@ -57,9 +58,12 @@ ServedRequest::Outcome ServedRequest::drive(bool can_park) {
   const Duration longest_wait = child_.drains_tunnels() ? kLookForStop : Duration::max();
   for (;;) {
     if (step_.tunnel) exchange_->end_tunnel_by(child_.tunnels_end_at());
+    const bool wanted = can_park && threads_are_scarce(child_);  // others wait for a thread: none for this one's waits
+    exchange_->set_may_wait(!wanted);
     step_ = exchange_->step();
     if (step_.done) return Outcome::Done;
-    const Duration at_most = !can_park ? longest_wait : step_.waited ? Duration::zero() : inline_wait;
+    if (step_.pause && !wanted) continue;
+    const Duration at_most = !can_park ? longest_wait : wanted || step_.waited ? Duration::zero() : inline_wait;
     switch (waiter_->wait(step_, exchange_->body_complete(), at_most)) {
       case Waiter::Result::Ready: continue;
       case Waiter::Result::ClientGone: exchange_->client_gone(); continue;

@@ -110,11 +110,12 @@ def test_each_member_shows_what_is_parked_there(make, way):
 def test_who_waits_for_no_member_is_in_the_sum(make):
     """A body that does not come, a slot that is taken, and a backend that only a rewrite rule names."""
     free = threading.Event()
-    backend = make.backend(lambda c: (c.read_request(), c.wait(free), c.send(answer(b"late"))))
+    late = answer(b"late", fields=[("Connection", "close")])  # the upload must not meet a connection that is about to be closed
+    backend = make.backend(lambda c: (c.read_request(), c.wait(free), c.send(late)))
     server = make.httpd(STATUS + """
 RewriteEngine On
 RewriteRule ^/rewritten {b}/ [P]
-""" + pool(backend.url + " max=1", balancer="timeout=60"), b=make.backend(lambda c: (c.read_request(), c.wait(free), c.send(answer(b"late")))).url,
+""" + pool(backend.url + " max=1", balancer="timeout=60"), b=make.backend(lambda c: (c.read_request(), c.wait(free), c.send(late))).url,
                         modules=("status", "rewrite"), compat=settings.OWN)
 
     def told():

@@ -15,6 +15,7 @@ class ScriptedDownstream : public exchange::Downstream {
   std::deque<exchange::BodyPart::Kind> body_kinds{};  // with body_texts: what read_body() gives, in order
   std::deque<std::string> body_texts{};
   bool gone = false;
+  bool slow = false;  // has not taken all that was passed
 
   std::vector<int> interims{};
   int status = 0;
@@ -103,6 +104,7 @@ class ScriptedDownstream : public exchange::Downstream {
     finished = true;
     return !gone;
   }
+  bool drained() override { return !slow; }
   bool start_tunnel(const http::ResponseHead&) override { return !gone; }
   exchange::BodyPart read_tunnel(std::size_t at_most) override {
     ++tunnel_reads;

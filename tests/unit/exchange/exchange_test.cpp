@@ -111,6 +111,58 @@ TEST_CASE("a tunnel keeps its thread only for an answer that may come at once", 
   CHECK(step("question").waited);
 }
 
+TEST_CASE("a client that reads slowly is not waited for on the thread", "[exchange]") {
+  World world;
+  world.may_wait = world.can_park = true;
+  const auto script = world.connector.add({.reads = {bytes("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n12345")}});
+  (void)world.step();
+  world.client.slow = true;
+  const auto slow_step = [&world] {
+    const exchange::Step step = world.step();
+    CHECK(step.needs == exchange::kClientWritable);
+    return step;
+  };
+  for (unsigned i = 0; i < upstream::InlineWaits::kVain; ++i) {
+    CHECK_FALSE(slow_step().waited);
+    world.exchange->about_to_wait();
+  }
+  CHECK(slow_step().waited);
+  world.exchange->about_to_wait();
+  world.client.slow = false;  // it was parked: nothing came in time
+  (void)world.step();
+  world.client.slow = true;
+  CHECK(slow_step().waited);
+  // One that is waited for now and then takes it in time.
+  while (slow_step().waited) {
+  }
+  world.client.slow = false;
+  (void)world.step();
+  world.client.slow = true;
+  CHECK_FALSE(slow_step().waited);
+}
+
+TEST_CASE("a long answer pauses now and then where others may want the thread", "[exchange]") {
+  constexpr std::size_t kSize = 3 * exchange::kOneGo;
+  World world;
+  world.connector.add({.reads = {bytes("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(kSize) + "\r\n\r\n" + std::string(kSize, 'x'))}});
+  SECTION("it can be parked") {
+    world.can_park = true;
+    unsigned pauses = 0;
+    exchange::Step step = world.step();
+    for (; step.pause; step = world.step()) {
+      CHECK(step.waited);
+      CHECK(step.needs == exchange::kClientWritable);
+      CHECK(world.client.body.size() >= ++pauses * exchange::kOneGo);
+      CHECK(world.client.body.size() < pauses * (exchange::kOneGo + exchange::kBodyBuffer));
+    }
+    CHECK(step.done);
+    CHECK(pauses == 2);
+  }
+  SECTION("it cannot") { CHECK(world.step().done); }
+  CHECK(world.client.body.size() == kSize);
+  CHECK(world.client.finished);
+}
+
 TEST_CASE("a tunnel does not look again where nothing was left", "[exchange]") {
   World world;
   world.client.request.upgrade = "websocket";
