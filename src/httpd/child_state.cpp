@@ -178,8 +178,9 @@ void make_child_state(apr_pool_t* pchild, server_rec* main_server) noexcept {
     g_child = new ChildState(resolved_config(main_server), *segment, slot_places(), static_cast<std::uint32_t>(::getpid()));
     const config::VhostConfig& main = vhost_config(main_server);
     raise_descriptor_limit();
-    if (const unsigned room = parking_room(main.park_max.value); room != 0 && mpm_can_park()) {
-      const bool opened = g_child->open_parking_lot(room, main.park_after.value_or(std::chrono::milliseconds(1)));
+    if (main.park_max.value_or(1) != 0 && mpm_can_park()) {
+      const unsigned room = parking_room(main.park_max.value);
+      const bool opened = room != 0 && g_child->open_parking_lot(room, main.park_after.value_or(std::chrono::milliseconds(1)));
       if (!opened) ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main_server, "CXP0061: waiting requests cannot be parked in this child");
       g_child->set_stay(main.keep_alive_stay.value_or(kKeepAliveStay));
       if (opened && mpm_can_wait_for_clients() && main.keep_alive_guard.value_or(true)) (void)g_child->guard_idle_connections();

@@ -84,16 +84,17 @@ def test_each_member_shows_what_is_parked_there(make, way):
     assert stage.counts("ProxyBackend[0]") == (2, 0)
     assert lines[stage.member(0) + "ParkedTunnelsOldest"] == "0 ms"
     # The oldest gets older, and a newcomer makes it no younger.
-    until(lambda: stage.parked()[1] >= 1500, "the oldest request is older than a second")
+    places = ("Proxy", stage.member(0), stage.member(1), "ProxyBackend[0]")
+    until(lambda: all(stage.parked(place)[1] >= 1500 for place in places) and stage.parked()[3] >= 1500, "all of them wait for a second and more")
     clients += stage.wait_at("/?at=x.a")
     stage.wait_for(11, 2)
-    assert all(stage.parked(prefix)[1] >= 1000 for prefix in ("Proxy", stage.member(0), stage.member(1), "ProxyBackend[0]"))
+    assert all(stage.parked(place)[1] >= 1500 for place in places)
     # A tunnel that is used is as old as it is.
     for client in tunnels:
         client.send(b"ping")
         assert take(client, 4) == b"ping"
     stage.wait_for(11, 2)
-    assert stage.parked()[3] >= 1000
+    assert stage.parked()[3] >= 1500
     page = fetch(stage.server.port, "/server-status").text
     assert re.search(r"<tr><td>all</td><td>11</td><td>[1-9]\d* s</td><td>2</td><td>[1-9]\d* s</td></tr>", page)
     assert re.search(re.escape(stage.lone.url) + r"/?</td><td>2</td><td>[1-9]\d* s</td><td>0</td><td>0 s</td></tr>", page)
@@ -159,7 +160,7 @@ def test_a_graceful_reload_keeps_the_numbers(make):
     old = stage.wait_at(*["/?at=x.a"] * 4, "/lone/x")
     tunnel, _ = open_tunnel(stage.server.port, target="/?at=x.b")
     stage.wait_for(5, 1)
-    until(lambda: stage.parked()[1] >= 1000, "a second has passed")
+    until(lambda: stage.parked(stage.member(0))[1] >= 1000, "a second has passed")
     stage.server.graceful()
     new = stage.wait_at(*["/?at=x.a"] * 2)  # in the new child, beside those in the old one
     stage.wait_for(7, 1)
@@ -214,6 +215,17 @@ def test_a_full_lot_says_what_is_in_it(make):
     stage.free.set()
     assert [client.read().status for client in clients] == [200] * 2
     tunnel.close()
+
+
+@pytest.mark.parametrize("descriptors, conf, told", [(256, "", True), (256, "{P}ProxyParkMax 0\n", False), (320, "", False)])
+def test_the_log_tells_that_nothing_can_be_parked(make, descriptors, conf, told):
+    """Who needs all descriptors for the rest of the server is told so, unless it was wanted."""
+    server = make.httpd(conf + "{P}ProxyPass / {b}/\n", b=make.echo("b").url, threads=4, descriptors=descriptors)
+    assert fetch(server.port).status == 200
+    if told:
+        server.expect_log("CXP0061: waiting requests cannot be parked")
+    else:
+        server.forbid_log("CXP0061")
 
 
 def test_the_worked_example_of_the_readme_adds_up():
