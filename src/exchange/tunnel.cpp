@@ -30,8 +30,13 @@ Exchange::Flow Exchange::start_tunnel() {
     begin_ = end_;
     if (!downstream_.pass(true)) return tunnel_over(tunnel_end::kClientGone);
   }
+  // It may last for hours: what was for the request is not kept.
   buffer_.reset();
   capacity_ = begin_ = end_ = 0;
+  codec_.reset();
+  head_ = std::string();
+  kept_ = std::string();
+  queue_ = std::vector<ConstBuffer>();
   return Flow::Progress;
 }
 

@@ -200,6 +200,7 @@ void ClientSide::push(bool flush) {
 void ClientSide::about_to_wait() {
   std::free(lent_);
   lent_ = nullptr;
+  if (tunnel_) clear_request_body();  // the engine has taken or copied it, and it holds a whole buffer of the core's filter
 }
 
 bool ClientSide::pass(bool flush) {

@@ -116,6 +116,7 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   std::string failed_attempts_;
   unsigned failures_told_ = 0;
   bool timed_out_ = false;        // an attempt had no head in time
+  bool tunnel_ = false;
   std::string_view tunnel_end_{};  // the word for it
   // What httpd answers already, where this request is the page for it (ErrorDocument).
   const int original_status_;

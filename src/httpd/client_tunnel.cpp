@@ -20,6 +20,8 @@ bool ClientSide::start_tunnel(const http::ResponseHead& head) {
   }
   ap_send_interim_response(r_, 1);
   c->keepalive = AP_CONN_CLOSE;  // whatever follows is not HTTP
+  tunnel_ = true;
+  fields_ = std::vector<http::FieldView>();
   // mod_reqtimeout limits how slowly a request may come; a tunnel has its own idle limit.
   (void)ap_remove_input_filter_byhandle(r_->input_filters, "reqtimeout");
   r_->input_filters = r_->proto_input_filters = c->input_filters;
