@@ -37,7 +37,7 @@ inline constexpr std::size_t kBodyBuffer = 64 * 1024;
 inline constexpr std::size_t kPrefetch = 16 * 1024;
 inline constexpr std::size_t kPrefetchEnough = kPrefetch - 80;  // mod_proxy's limit between length and chunks
 inline constexpr std::size_t kTunnelBuffer = 16 * 1024;
-// So much of an answer is moved in one go where the exchange can be parked: then others may have their turn.
+// So much of an answer is moved in one go where the exchange can be parked: then others may want the thread.
 inline constexpr std::size_t kOneGo = 512 * 1024;
 inline constexpr unsigned kMaxInterim = 10;
 inline constexpr base::Duration kContinueWait = std::chrono::seconds(1);

@@ -145,8 +145,10 @@ void ParkingLot::give_back(Spot spot) {
     keep = free_.size() < kFreeWithSet;  // a burst must not keep its descriptors for good
   }
   // What was closed has left the set, unless another process has inherited it: only a set that is certainly empty is used again.
-  if (place->upstream >= 0) keep = remove_from(place->set, std::exchange(place->upstream, -1)) && keep;
-  if (place->client >= 0) keep = remove_from(place->set, std::exchange(place->client, -1)) && keep;
+  const int upstream = std::exchange(place->upstream, -1);
+  const int client = std::exchange(place->client, -1);
+  if (upstream >= 0) keep = keep && remove_from(place->set, upstream);
+  if (client >= 0) keep = keep && remove_from(place->set, client);
   if (!keep) ::close(std::exchange(place->set, -1));
   const base::MutexLock lock(mutex_);
   (keep ? free_ : bare_).push_back(spot);

@@ -59,7 +59,7 @@ class Httpd(Server):
                  "ServerName proxy.test", USER, f"Listen 127.0.0.1:{self.port}", "ListenBacklog 4096", *map(load_line, modules), *self.own(),
                  f"StartServers {s.processes}", f"ServerLimit {s.processes}", f"ThreadLimit {s.threads}", f"ThreadsPerChild {s.threads}",
                  f"MaxRequestWorkers {s.processes * s.threads}", "MinSpareThreads 1", f"MaxSpareThreads {s.processes * s.threads}",
-                 "Timeout 60", "KeepAlive On", "KeepAliveTimeout 60", "MaxKeepAliveRequests 0", *self.more.splitlines()]
+                 "Timeout 60", "KeepAlive On", "KeepAliveTimeout 30", "MaxKeepAliveRequests 0", *self.more.splitlines()]
         if s.many and self.mpm == "event":
             lines.append("AsyncRequestWorkerFactor 400")
         if s.access_log:
