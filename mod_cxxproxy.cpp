@@ -24,6 +24,7 @@
 #include "httpd/directives.h"
 #include "httpd/dump.h"
 #include "httpd/parker.h"
+#include "httpd/reactor.h"
 #include "httpd/parked_report.h"
 #include "httpd/request_hooks.h"
 #include "httpd/shared_state.h"
@@ -62,6 +63,7 @@ void register_hooks(apr_pool_t*) {
   ap_hook_log_transaction(hooks::tell_upstream_facts, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
   hooks::register_status_page();
   hooks::register_parker();
+  hooks::register_reactor();
 }
 
 }  // namespace

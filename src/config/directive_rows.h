@@ -44,6 +44,7 @@ enum class DirectiveId : std::uint8_t {
   ProxyParkMax,
   ProxyKeepAliveGuard,
   ProxyKeepAliveStay,
+  ProxyReactor,
   ProxyTunnelDrain,
   ProxyWebsocketFallback,
   ProxyWebsocketIdleTimeout,
@@ -156,6 +157,9 @@ inline constexpr auto kDirectiveRows = std::to_array<DirectiveRow>({
     {DirectiveId::ProxyKeepAliveStay, CXXPROXY_NAMES("ProxyKeepAliveStay"), Arguments::One, kInServer, "duration", "5ms",
      "how long a thread of the event MPM waits for the next request of its client, while at least a quarter of the threads is idle; 0 for "
      "not at all; in the main server only"},
+    {DirectiveId::ProxyReactor, CXXPROXY_NAMES("ProxyReactor"), Arguments::One, kInServer, "On|Off|Auto", "Auto",
+     "whether kept client connections are served by an event loop in each child process (event MPM of httpd 2.4.63 and later); Auto "
+     "does so where it can, On says in the log where it cannot; in the main server only"},
     {DirectiveId::ProxyTunnelDrain, CXXPROXY_NAMES("ProxyTunnelDrain"), Arguments::One, kInServer, "duration", "none",
      "how long tunnels may last in a child that is to stop after `graceful`; without it they last as long as both sides want; in the main "
      "server only"},

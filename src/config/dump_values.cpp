@@ -26,6 +26,8 @@ std::string bad_header_text(BadHeader value) {
 
 std::string show_status_text(ShowStatus value) { return value == ShowStatus::Off ? "Off" : value == ShowStatus::On ? "On" : "Full"; }
 
+std::string reactor_text(Reactor value) { return value == Reactor::Off ? "Off" : value == Reactor::On ? "On" : "Auto"; }
+
 std::string via_text(Via value) {
   constexpr std::array<const char*, 4> kWords{"Off", "On", "Full", "Block"};
   return kWords[static_cast<std::size_t>(value)];
@@ -129,6 +131,8 @@ std::optional<EffectiveValue> effective_value(const DirectiveRow& row, const Vho
       return flag(row, server.keep_alive_guard);
     case DirectiveId::ProxyKeepAliveStay:
       return duration(row, server.keep_alive_stay);
+    case DirectiveId::ProxyReactor:
+      return value_of(row, server.reactor, reactor_text);
     case DirectiveId::ProxyTunnelDrain:
       return duration(row, server.tunnel_drain);
     case DirectiveId::ProxyParkMax:

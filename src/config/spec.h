@@ -42,6 +42,9 @@ enum class Replay : std::uint8_t {
 };
 
 // What becomes of an answer with a line in its head that is no field.
+// ProxyReactor.
+enum class Reactor : std::uint8_t { Off, On, Auto };
+
 enum class BadHeader : std::uint8_t {
   Refuse,     // 502
   Skip,       // the line is left out

@@ -320,6 +320,12 @@ Problem say_bad_header(Setting<BadHeader>& bad_header, const Statement& said, st
   return problem(said, text, "unknown word (IsError, Ignore or StartBody)");
 }
 
+Problem say_reactor(Setting<Reactor>& reactor, const Statement& said, std::string_view text) {
+  constexpr std::array<std::pair<std::string_view, Reactor>, 3> kWords{{{"Off", Reactor::Off}, {"On", Reactor::On}, {"Auto", Reactor::Auto}}};
+  if (set_word(reactor, said, text, kWords)) return std::nullopt;
+  return problem(said, text, "unknown word (On, Off or Auto)");
+}
+
 Problem say_show_status(Setting<ShowStatus>& show_status, const Statement& said, std::string_view text) {
   constexpr std::array<std::pair<std::string_view, ShowStatus>, 3> kWords{
       {{"Off", ShowStatus::Off}, {"On", ShowStatus::On}, {"Full", ShowStatus::Full}}};

@@ -61,6 +61,7 @@ Problem say_show_status(Setting<ShowStatus>& show_status, const Statement& said,
 // ProxyParkAfter and ProxyKeepAliveStay: how long a thread is spent on waiting.
 Problem say_thread_wait(Setting<base::Duration>& setting, const Statement& said, std::string_view text);
 Problem say_park_max(Setting<unsigned>& setting, const Statement& said, std::string_view text);
+Problem say_reactor(Setting<Reactor>& reactor, const Statement& said, std::string_view text);
 Problem say_bad_header(Setting<BadHeader>& bad_header, const Statement& said, std::string_view text);
 
 // ProxyExplain url: http[s]://host[:port]/path

@@ -39,6 +39,7 @@ std::unique_ptr<VhostConfig> merge(const VhostConfig& parent, const VhostConfig&
   result->park_after = merged(parent.park_after, child.park_after);
   result->park_max = merged(parent.park_max, child.park_max);
   result->keep_alive_guard = merged(parent.keep_alive_guard, child.keep_alive_guard);
+  result->reactor = merged(parent.reactor, child.reactor);
   result->keep_alive_stay = merged(parent.keep_alive_stay, child.keep_alive_stay);
   result->tunnel_drain = merged(parent.tunnel_drain, child.tunnel_drain);
   result->inherited = parent.layers();

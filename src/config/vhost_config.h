@@ -122,10 +122,11 @@ struct VhostConfig {
   Setting<bool> balancer_inherit;
   Setting<bool> persist;
   Setting<bool> rule_inherit;  // ProxyPassInherit
-  Setting<base::Duration> park_after;  // these five are the main server's only
+  Setting<base::Duration> park_after;  // these six are the main server's only
   Setting<unsigned> park_max;
   Setting<bool> keep_alive_guard;
   Setting<base::Duration> keep_alive_stay;
+  Setting<Reactor> reactor;
   Setting<base::Duration> tunnel_drain;
   std::unique_ptr<Declarations> own = std::make_unique<Declarations>();
   std::vector<const Declarations*> inherited;  // outermost first; only after a merge

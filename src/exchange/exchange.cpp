@@ -82,7 +82,10 @@ Step Exchange::step() {
     step.tunnel = state_ == State::Tunnel;
     if (step.tunnel) step.deadline = std::min(step.deadline, tunnel_deadline_);
     if (head_held_) step.deadline = std::min(step.deadline, held_until_);
-    if (lease_ && lease_.stream() != nullptr) step.upstream_descriptor = lease_.stream()->descriptor();
+    if (lease_ && lease_.stream() != nullptr) {
+      step.upstream = lease_.stream();
+      step.upstream_descriptor = step.upstream->descriptor();
+    }
     if ((needs & kPoolSlot) != 0) {
       step.line = destination_.line;
       step.waiter = &waiter_;
@@ -103,10 +106,10 @@ base::Duration Exchange::timeout() const { return member().spec.timeout.value_or
 // A read may sit in the kernel only when nothing else could happen meanwhile and the deadline is
 // further away than the kernel's own limit.
 Wait Exchange::wait_mode() {
-  if (!may_wait_ || sending_) return Wait::No;
+  if (!may_wait_ || sending_) return no_wait();
   if (!armed_) arm(limit_);
   waited_ = std::min(deadline_, total_deadline_) - services_.clock.now() > lease_.stream()->patience();
-  return waited_ && (!can_park_ || member().inline_waits.worth_it()) ? Wait::Patience : Wait::No;
+  return waited_ && (!can_park_ || member().inline_waits.worth_it()) ? Wait::Patience : no_wait();
 }
 
 IoResult Exchange::read_upstream(std::span<char> into) {
@@ -199,8 +202,11 @@ Exchange::Flow Exchange::begin_attempt() {
 Exchange::Flow Exchange::use_slot() {
   armed_ = false;
   // One look before a kept connection is used: closed by the backend means a replay saved, and bytes
-  // that nobody asked for would be taken for the answer (response queue poisoning).
-  if (lease_.stream() != nullptr && !lease_.stream()->looks_idle()) lease_.close_stream();
+  // that nobody asked for would be taken for the answer (response queue poisoning). A loop may know already;
+  // its word is a moment old, which is not enough for what cannot be sent again.
+  if (lease_.stream() != nullptr && !(downstream_.facts().idempotent && lease_.stream()->known_idle()) && !lease_.stream()->looks_idle()) {
+    lease_.close_stream();
+  }
   if (lease_.stream() != nullptr) return begin_request();
   resolver_error_.clear();
   addresses_ = member().addresses.addresses(services_.clock.now(), resolver_error_);

@@ -81,6 +81,7 @@ struct Step {
   unsigned needs = 0;  // Need bits; any of them, or the deadline, is a reason to call step() again
   base::Instant deadline{};
   int upstream_descriptor = -1;
+  upstream::ByteStream* upstream = nullptr;
   bool tunnel = false;  // bytes of another protocol are relayed
   const config::MemberSpec* member = nullptr;  // where it waits; null: none is chosen yet
   bool waited = false;  // the thread has already waited one stream patience for it, or it is not worth it
@@ -100,6 +101,8 @@ class Exchange {
   void client_gone();
   // See Services::may_wait; a driver may change its mind between two steps.
   void set_may_wait(bool may_wait) noexcept { may_wait_ = may_wait; }
+  // The driver is an event loop that watches the streams which it was given by a Step.
+  void set_told(bool told) noexcept { told_ = told; }
   // The driver has something better than a wait that is probably in vain.
   void set_can_park(bool can_park) noexcept { can_park_ = can_park; }
   // A tunnel ends at this time at the latest.
@@ -185,6 +188,7 @@ class Exchange {
 
   void arm(base::Duration limit);
   upstream::Wait wait_mode();
+  upstream::Wait no_wait() const noexcept { return told_ ? upstream::Wait::Told : upstream::Wait::No; }
   upstream::IoResult read_upstream(std::span<char> into);
   upstream::MemberUpstream& member() const { return *destination_.members[member_index_]; }
   base::Duration timeout() const;
@@ -196,6 +200,7 @@ class Exchange {
   const Services services_;
   bool may_wait_;
   bool can_park_ = false;
+  bool told_ = false;
 
   State state_ = State::Prefetch;
   base::Error failure_{};

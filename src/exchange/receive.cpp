@@ -124,7 +124,7 @@ Exchange::Flow Exchange::receive_body(unsigned& needs) {
   if (const auto left = codec_->body_left()) want = static_cast<std::size_t>(std::min<std::uint64_t>(want, *left));
   const std::span<char> into = downstream_.lend_buffer(want);
   // Look without waiting first: what the client has not seen yet must be flushed before a wait.
-  const IoResult result = unflushed_ || head_held_ ? lease_.stream()->read(into, Wait::No) : read_upstream(into);
+  const IoResult result = unflushed_ || head_held_ ? lease_.stream()->read(into, no_wait()) : read_upstream(into);
   if (result.status == IoStatus::WouldBlock) {
     needs |= kUpstreamReadable;
     if (head_held_ && services_.clock.now() < held_until_) return Flow::Waiting;
@@ -207,7 +207,7 @@ Exchange::Flow Exchange::discard(unsigned& needs) {
   begin_ = end_ = 0;
   if (discarded_ > kDiscardedBody) return end_discarding(false);
   provide_buffer();
-  const IoResult result = lease_.stream()->read({buffer_.get(), capacity_}, Wait::No);
+  const IoResult result = lease_.stream()->read({buffer_.get(), capacity_}, no_wait());
   if (result.status == IoStatus::WouldBlock) {
     needs |= kUpstreamReadable;
     return Flow::Waiting;

@@ -127,7 +127,7 @@ bool Exchange::take_slot(std::size_t index, const MemberSet& barred) {
       if (!permit_) return false;
     }
   }
-  lease_ = pool.acquire(now, facts.fresh_connection || !facts.keep_alive || facts.http10);
+  lease_ = pool.acquire(now, facts.fresh_connection || !facts.keep_alive || facts.http10, told_);
   if (lease_) return true;
   if (permit_) {
     permit_.give_back();

@@ -10,6 +10,7 @@
 #include "httpd/guard.h"
 #include "httpd/keep_alive.h"
 #include "httpd/parker.h"
+#include "httpd/reactor.h"
 #include "httpd/session_keys.h"
 #include "httpd/shared_state.h"
 #include "httpd/httpd_api.h"
@@ -107,6 +108,8 @@ bool ChildState::open_parking_lot(unsigned capacity, base::Duration park_after) 
 
 // The lot itself stays: connections that are cleaned up later still ask for it.
 void ChildState::stop_threads() noexcept {
+  stop_reactor();
+  if (end_watch_) end_watch_->stop();
   bells_->stop();
   if (lot_) lot_->stop();
   if (idle_) idle_->stop();
@@ -124,6 +127,15 @@ bool ChildState::drain_tunnels(base::Duration span) {
   if (started) return true;
   stop_watch_.reset();
   return false;
+}
+
+bool ChildState::watch_for_end() {
+  end_watch_ = std::make_unique<net::PeriodicThread>();
+  return end_watch_->start([] {
+    if (!server_stops()) return true;
+    end_adoptions();
+    return true;  // those that were busy then are idle later
+  });
 }
 
 bool ChildState::guard_idle_connections() {
@@ -183,6 +195,11 @@ void make_child_state(apr_pool_t* pchild, server_rec* main_server) noexcept {
       const bool opened = room != 0 && g_child->open_parking_lot(room, main.park_after.value_or(std::chrono::milliseconds(1)));
       if (!opened) ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main_server, "CXP0061: waiting requests cannot be parked in this child");
       g_child->set_stay(main.keep_alive_stay.value_or(kKeepAliveStay));
+      const auto reactor = main.reactor.value_or(config::Reactor::Auto);
+      if (opened && reactor != config::Reactor::Off && !(start_reactor(g_child->clock(), room) && g_child->watch_for_end()) &&
+          reactor == config::Reactor::On) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main_server, "CXP0065: no event loop in this child: it takes the event MPM of httpd 2.4.63 or later");
+      }
       if (opened && mpm_can_wait_for_clients() && main.keep_alive_guard.value_or(true)) (void)g_child->guard_idle_connections();
     }
     if (main.tunnel_drain.is_set() && mpm_can_drain()) (void)g_child->drain_tunnels(*main.tunnel_drain.value);

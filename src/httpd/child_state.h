@@ -68,6 +68,8 @@ class ChildState {
   // keep_alive.h. Null where nobody is guarded.
   net::IdleConnections* idle_connections() const noexcept { return idle_.get(); }
   bool guard_idle_connections();
+  // reactor.h: gives idle connections back when the server is to end.
+  bool watch_for_end();
   base::Duration stay() const noexcept { return stay_; }
   void set_stay(base::Duration stay) noexcept { stay_ = stay; }
   unsigned threads() const noexcept { return threads_; }
@@ -99,6 +101,7 @@ class ChildState {
   std::unique_ptr<net::IdleConnections> idle_;
   std::atomic<base::Duration::rep> tunnels_end_at_{base::Instant::max().time_since_epoch().count()};
   std::unique_ptr<net::PeriodicThread> stop_watch_;
+  std::unique_ptr<net::PeriodicThread> end_watch_;
   base::Duration stay_{};
   unsigned threads_ = 1;
 };

@@ -42,6 +42,7 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   base::ProxyErrc problem() const noexcept { return problem_; }
   // Reads the body to its end where a switch asks for its length. False: answer filter_status().
   bool prepare_body();
+  bool needs_spool() const noexcept { return needs_spool_; }
 
   int filter_status() const noexcept { return filter_status_; }
   // The attempts that failed, "http://a:1 connect-refused, http://b:2 head-timeout".

@@ -224,6 +224,9 @@ Problem read_word(const Line& line, std::string_view word) {
       auto& setting = line.row.id == DirectiveId::ProxyParkAfter ? line.server().park_after : line.server().keep_alive_stay;
       return say_thread_wait(setting, line.said, word);
     }
+    case DirectiveId::ProxyReactor:
+      if (const char* wrong = ap_check_cmd_context(line.cmd, GLOBAL_ONLY)) return wrong;
+      return say_reactor(line.server().reactor, line.said, word);
     case DirectiveId::ProxyTunnelDrain:
       if (const char* wrong = ap_check_cmd_context(line.cmd, GLOBAL_ONLY)) return wrong;
       return say_timeout(line.server().tunnel_drain, line.said, word);

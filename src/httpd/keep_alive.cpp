@@ -7,12 +7,16 @@
 
 #include "httpd/child_state.h"
 #include "httpd/client_socket.h"
+#include "httpd/reactor.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
 namespace {
 
 constexpr unsigned kMissesToGiveUp = 2;
+// With so few a thread each is the quickest; with more of them the event loop is.
+constexpr unsigned kFewAtWork = 2;
+constexpr unsigned kFewAdopted = 8;
 
 std::atomic<unsigned> g_at_work{0};
 
@@ -28,14 +32,15 @@ bool only_waits(conn_rec* c, const KeepAlive& state) noexcept {
          c->clogging_input_filters == 0 && c->data_in_input_filters == 0;
 }
 
-// What the MPM does first in this state. False: the client has not taken everything yet.
+bool is_crowded() noexcept { return g_at_work.load(std::memory_order_relaxed) > kFewAtWork || adopted() >= kFewAdopted; }
+
+}  // namespace
+
 bool answer_is_out(conn_rec* c) noexcept {
   ap_filter_t* last = c->output_filters;
   while (last->next != nullptr) last = last->next;
   return last->frec->filter_func.out_func(last, nullptr) == APR_SUCCESS && c->data_in_output_filters == 0 && c->aborted == 0;
 }
-
-}  // namespace
 
 bool threads_are_scarce(const ChildState& child) noexcept {
   return g_at_work.load(std::memory_order_relaxed) + child.threads() / 16 >= child.threads();
@@ -83,18 +88,22 @@ void put_under_guard(conn_rec*, KeepAlive&, const ChildState&) noexcept {}
 
 }  // namespace
 
-bool next_request_is_here(conn_rec* c, KeepAlive& state) noexcept {
+AfterRequest after_request(conn_rec* c, KeepAlive& state, bool adoptable) noexcept {
   const ChildState& child = *child_state();
-  if (!only_waits(c, state) || !answer_is_out(c) || server_stops()) return false;
+  if (!only_waits(c, state) || !answer_is_out(c) || server_stops()) return AfterRequest::Mpm;
   state.idle_since = child.clock().now();
+  if (adoptable && is_crowded()) return AfterRequest::Adopt;
   if (is_quick(c, state, child)) {
     state.proxied = false;
     c->cs->state = CONN_STATE_READ_REQUEST_LINE;
-    return true;
+    return AfterRequest::Here;
   }
+  if (adoptable) return AfterRequest::Adopt;
   put_under_guard(c, state, child);
-  return false;
+  return AfterRequest::Mpm;
 }
+
+void leave_to_mpm(conn_rec* c, KeepAlive& state) noexcept { put_under_guard(c, state, *child_state()); }
 
 void guard_begins(conn_rec* c, KeepAlive& state) noexcept {
   net::IdleConnections* const idle = child_state()->idle_connections();

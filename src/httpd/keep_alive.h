@@ -45,9 +45,17 @@ bool server_stops() noexcept;
 // In the handler.
 void note_proxied(KeepAlive& state, const request_rec* r) noexcept;
 
-// After a request: true when its client has sent the next one, and the caller is to read it. Otherwise the connection is put
-// under guard if it is to be kept.
-bool next_request_is_here(conn_rec* c, KeepAlive& state) noexcept;
+// What the MPM does first after a request. False: the client has not taken everything yet.
+bool answer_is_out(conn_rec* c) noexcept;
+
+enum class AfterRequest : std::uint8_t {
+  Mpm,    // the connection is the MPM's, under guard if it is to be kept
+  Here,   // the client has sent the next request, and the caller is to read it
+  Adopt,  // only possible with `adoptable`: the event loop is the better place to wait
+};
+AfterRequest after_request(conn_rec* c, KeepAlive& state, bool adoptable) noexcept;
+// The loop would not have it.
+void leave_to_mpm(conn_rec* c, KeepAlive& state) noexcept;
 // Around the MPM's polling.
 void guard_begins(conn_rec* c, KeepAlive& state) noexcept;
 void guard_ends(KeepAlive& state) noexcept;

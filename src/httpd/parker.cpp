@@ -10,6 +10,8 @@
 #include "httpd/guard.h"
 #include "httpd/keep_alive.h"
 #include "httpd/parked_report.h"
+#include "httpd/reactor.h"
+#include "httpd/seat.h"
 #include "httpd/served_request.h"
 #include "httpd/httpd_api.h"
 
@@ -23,39 +25,12 @@ ParkingLot* lot() noexcept {
   return child != nullptr ? child->parking_lot() : nullptr;
 }
 
-// For a request that is called from a waiting line.
-class SpotWaker final : public balancer::Waker {
- public:
-  void wake() noexcept override {
-    if (ParkingLot* const place = lot(); place != nullptr) place->wake(spot, net::kWakeSlot);
-  }
-  ParkingLot::Spot spot = ParkingLot::kNone;
-};
-
-// One client connection's place in the scheme.
-struct Seat {
-  conn_rec* connection = nullptr;
-  bool may_park = true;
-  unsigned depth = 0;               // process_connection hooks of this connection on the stack
-  ServedRequest* served = nullptr;  // parked, or about to be
-  ParkingLot::Spot spot = ParkingLot::kNone;
-  bool waiting = false;  // the connection is the MPM's until the spot is woken
-  bool swapped = false;
-  apr_os_sock_t client = -1;  // while swapped
-  unsigned clogging = 0;      // what it was before the old way of waiting changed it
-  unsigned why = 0;           // Wake bits of the last wait
-  KeepAlive keep_alive{};
-  SpotWaker waker{};
-};
-
 bool g_waitio = false;  // the MPM has CONN_STATE_ASYNC_WAITIO
-
-Seat* seat_of(const conn_rec* c) noexcept { return static_cast<Seat*>(ap_get_module_config(c->conn_config, &cxxproxy_module)); }
 
 void swap_back(Seat& seat) noexcept {
   if (!seat.swapped) return;
   seat.swapped = false;
-  if (seat.served != nullptr && seat.served->step().line != nullptr) seat.served->step().line->unwatch(*seat.served->step().waiter);
+  leave_line(seat);
   apr_socket_t* socket = ap_get_conn_socket(seat.connection);
   (void)apr_os_sock_put(&socket, &seat.client, seat.connection->pool);
 }
@@ -73,6 +48,7 @@ void leave_spot(Seat& seat) noexcept {
 apr_status_t seat_ends(void* data) noexcept {
   Seat& seat = *static_cast<Seat*>(data);
   guard_ends(seat.keep_alive);
+  adoption_ends(seat);
   swap_back(seat);
   leave_spot(seat);
   return APR_SUCCESS;
@@ -141,27 +117,6 @@ void end_request(request_rec* r, int status) {
   ap_process_request_after_handler(r);
 }
 
-// On a worker again. True: the exchange waits further.
-bool go_on(Seat& seat, bool client_gone) {
-  ServedRequest& served = *seat.served;
-  request_rec* const r = served.request();
-  apr_thread_mutex_t* const mutex = r->invoke_mtx;
-  if (mutex != nullptr) apr_thread_mutex_lock(mutex);
-  ap_update_child_status(static_cast<ap_sb_handle_t*>(seat.connection->sbh), SERVER_BUSY_WRITE, r);
-  served.woken();
-  if ((seat.why & net::kWakeClientClosed) != 0 && served.wants_half_close()) served.client_half_closed();
-  if (client_gone || (seat.why & net::kWakeClientGone) != 0) served.client_gone();
-  const bool parks = served.drive(!client_gone) == ServedRequest::Outcome::Park;
-  const int status = parks ? kOk : served.finish();
-  // The mutex lives in the request's pool, which ends with the request.
-  if (mutex != nullptr) apr_thread_mutex_unlock(mutex);
-  if (parks) return true;
-  seat.served = nullptr;
-  leave_spot(seat);
-  end_request(r, status);
-  return false;
-}
-
 // The rest of the hooks: reads a request and serves it. True: it is parked.
 bool serve_next(Seat& seat, int& result) {
   ++seat.depth;
@@ -179,12 +134,19 @@ int wrap_process_connection(conn_rec* c) {
   bool parked = false;
   if (seat.waiting) {
     take_from_mpm(seat);
-    parked = go_on(seat, false);
+    parked = go_on(seat, false, Driver::Park);
+  } else if (came_back(seat)) {
+    return kOk;
   } else {
     client_spoke(seat.keep_alive);
     parked = serve_next(seat, result);
   }
-  while (!parked && next_request_is_here(c, seat.keep_alive)) parked = serve_next(seat, result);
+  while (!parked) {
+    const AfterRequest next = after_request(c, seat.keep_alive, can_adopt(seat));
+    if (next == AfterRequest::Adopt && !adopt_next(seat)) leave_to_mpm(c, seat.keep_alive);
+    if (next != AfterRequest::Here) break;
+    parked = serve_next(seat, result);
+  }
   if (parked) hand_to_mpm(seat);
   return result;
 }
@@ -197,6 +159,7 @@ void suspend_connection(conn_rec* c, request_rec*) noexcept {
   (void)guard("suspend_connection", 0, [&] {
     Seat* const seat = c->master == nullptr ? seat_of(c) : nullptr;
     if (seat != nullptr && seat->keep_alive.guarded) guard_begins(c, seat->keep_alive);
+    if (seat != nullptr) adoption_begins(*seat);
     if (seat == nullptr || !seat->waiting || seat->swapped) return 0;
     ParkingLot* const place = lot();
     apr_socket_t* socket = ap_get_conn_socket(c);
@@ -219,6 +182,7 @@ void resume_connection(conn_rec* c, request_rec*) noexcept {
   (void)guard("resume_connection", 0, [&] {
     Seat* const seat = c->master == nullptr ? seat_of(c) : nullptr;
     if (seat != nullptr && seat->keep_alive.guarded) guard_ends(seat->keep_alive);
+    if (seat != nullptr) adoption_ends(*seat);
     if (seat == nullptr || !seat->swapped) return 0;
     if (ParkingLot* const place = lot(); place != nullptr) seat->why = place->leave(seat->spot);
     swap_back(*seat);
@@ -233,7 +197,7 @@ int pre_close_connection(conn_rec* c) noexcept {
     if (seat == nullptr || seat->served == nullptr) return kOk;
     swap_back(*seat);
     seat->waiting = false;
-    (void)go_on(*seat, true);
+    (void)go_on(*seat, true, Driver::Thread);
     return kOk;
   });
 }
@@ -249,6 +213,36 @@ void tell_that_it_is_full(request_rec* r) {
 }
 
 }  // namespace
+
+Seat* seat_of(const conn_rec* c) noexcept { return static_cast<Seat*>(ap_get_module_config(c->conn_config, &cxxproxy_module)); }
+
+void SpotWaker::wake() noexcept {
+  if (ParkingLot* const place = lot(); place != nullptr) place->wake(spot, net::kWakeSlot);
+}
+
+void leave_line(Seat& seat) noexcept {
+  if (seat.served != nullptr && seat.served->step().line != nullptr) seat.served->step().line->unwatch(*seat.served->step().waiter);
+}
+
+bool go_on(Seat& seat, bool client_gone, Driver driver) {
+  ServedRequest& served = *seat.served;
+  request_rec* const r = served.request();
+  apr_thread_mutex_t* const mutex = r->invoke_mtx;
+  if (mutex != nullptr) apr_thread_mutex_lock(mutex);
+  ap_update_child_status(static_cast<ap_sb_handle_t*>(seat.connection->sbh), SERVER_BUSY_WRITE, r);
+  served.woken();
+  if ((seat.why & net::kWakeClientClosed) != 0 && served.wants_half_close()) served.client_half_closed();
+  if (client_gone || (seat.why & net::kWakeClientGone) != 0) served.client_gone();
+  const bool parks = served.drive(client_gone ? Driver::Thread : driver) == ServedRequest::Outcome::Park;
+  const int status = parks ? kOk : served.finish();
+  // The mutex lives in the request's pool, which ends with the request.
+  if (mutex != nullptr) apr_thread_mutex_unlock(mutex);
+  if (parks) return true;
+  seat.served = nullptr;
+  leave_spot(seat);
+  end_request(r, status);
+  return false;
+}
 
 bool mpm_can_park() noexcept {
   int async = 0;
@@ -267,16 +261,23 @@ bool mpm_can_drain() noexcept {
 
 bool mpm_can_wait_for_clients() noexcept { return g_waitio; }
 
-bool may_park(request_rec* r) noexcept {
+Driver driver_for(request_rec* r) noexcept {
   const conn_rec* c = r->connection;
-  if (c->master != nullptr || c->cs == nullptr || r->main != nullptr || r->prev != nullptr || lot() == nullptr) return false;
+  if (c->master != nullptr || c->cs == nullptr || r->main != nullptr || r->prev != nullptr || lot() == nullptr) return Driver::Thread;
   Seat* const seat = seat_of(c);
-  if (seat != nullptr) note_proxied(seat->keep_alive, r);
-  return seat != nullptr && seat->may_park && seat->depth == 1 && c->clogging_input_filters == 0;
+  if (seat == nullptr) return Driver::Thread;
+  note_proxied(seat->keep_alive, r);
+  if (seat->depth != 1 || c->clogging_input_filters != 0) return Driver::Thread;
+  if (on_loop(r)) return Driver::Loop;
+  return seat->may_park ? Driver::Park : Driver::Thread;
 }
 
 bool park(request_rec* r, ServedRequest& served) {
   Seat& seat = *seat_of(r->connection);
+  if (on_loop(r)) {
+    seat.served = &served;
+    return true;
+  }
   seat.spot = lot()->rent();
   if (seat.spot == ParkingLot::kNone) {
     tell_that_it_is_full(r);

@@ -12,17 +12,16 @@
 //         CONN_STATE_ASYNC_WAITIO (httpd 2.4.63) where the MPM has it, else the combination that
 //         mod_http2 uses there: WRITE_COMPLETION, CONN_SENSE_WANT_READ and clogging_input_filters.
 // ERRORS  Where a request may not be parked (worker and prefork MPM, HTTP/2 streams, subrequests, internal
-//         redirects, a full lot) may_park() says so and the driver waits on its thread.
+//         redirects, a full lot) driver_for() says so and the driver waits on its thread.
 #pragma once
 
+#include "httpd/served_request.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
 
-class ServedRequest;
-
-// In the handler: may this request be parked?
-bool may_park(request_rec* r) noexcept;
+// In the handler: how can this request wait?
+Driver driver_for(request_rec* r) noexcept;
 // In the handler: park it. The handler answers kSuspended and touches nothing afterwards; false: no spot is free.
 bool park(request_rec* r, ServedRequest& served);
 

@@ -16,6 +16,7 @@
 #include "httpd/guard.h"
 #include "httpd/mapping.h"
 #include "httpd/parker.h"
+#include "httpd/reactor.h"
 #include "httpd/pool_object.h"
 #include "httpd/proxy_sections.h"
 #include "httpd/served_request.h"
@@ -87,11 +88,12 @@ void tell_balancer(request_rec* r, const config::BalancerSpec& balancer) {
 
 // On this thread to its end, or until it would wait long and can be parked.
 int serve(request_rec* r, ServedRequest& served, const exchange::Destination& destination) {
+  const Driver driver = driver_for(r);
+  if (driver != Driver::Loop) may_block(r);
   if (const int status = served.begin(destination); status != kOk) return status;
-  const bool can_park = may_park(r);
-  if (served.drive(can_park) == ServedRequest::Outcome::Park) {
+  if (served.drive(driver) == ServedRequest::Outcome::Park) {
     if (park(r, served)) return kSuspended;
-    (void)served.drive(false);
+    (void)served.drive(Driver::Thread);
   }
   return served.finish();
 }
@@ -126,6 +128,7 @@ int exchange_for(request_rec* r, std::string_view url) {
   const config::MemberSpec* like = nullptr;
   if (errand.target.member != nullptr && errand.target.member->any_host) like = std::exchange(errand.target.member, nullptr);
   if (errand.target) {
+    note_asked(r, errand.target);
     if (errand.target.balancer != nullptr) tell_balancer(r, *errand.target.balancer);
     if (errand.target.member != nullptr && is_switched_off(*errand.target.member)) {
       return answer_failure(r, parts.origin, ProxyErrc::NoUsableMember, "switched off by its status parameter");
@@ -146,7 +149,10 @@ int exchange_for(request_rec* r, std::string_view url) {
 int handle(request_rec* r) {
   if (const int status = take_handler_url(r); status != kOk && status != kDeclined) return status;
   const std::string_view url = proxied_url(r);
-  if (url.empty()) return kDeclined;
+  if (url.empty()) {
+    may_block(r);
+    return kDeclined;
+  }
   if (const int status = check_trace(r); status != kOk) return status;
   bool answered = false;
   if (const int status = count_forwards(r, answered); status != kOk || answered) return status;

@@ -4,6 +4,7 @@
 #include "httpd/config_hooks.h"
 #include "httpd/keep_alive.h"
 #include "httpd/mapping.h"
+#include "httpd/reactor.h"
 #include "httpd/shared_state.h"
 #include "httpd/upstream_facts.h"
 #include "httpd/httpd_api.h"
@@ -31,6 +32,7 @@ int ServedRequest::begin(const exchange::Destination& destination) {
     r_->connection->keepalive = AP_CONN_CLOSE;
     return refuse(r_, base::info(client.problem()).status, "the request's body framing is not understood");
   }
+  if (client.needs_spool()) may_block(r_);
   if (!client.prepare_body()) {
     tell_end(r_, client.problem());
     return client.filter_status();
@@ -50,8 +52,10 @@ int ServedRequest::begin(const exchange::Destination& destination) {
   return kOk;
 }
 
-ServedRequest::Outcome ServedRequest::drive(bool can_park) {
-  can_park = can_park && settings_.park;
+ServedRequest::Outcome ServedRequest::drive(Driver driver) {
+  if (driver == Driver::Loop) return drive_on_loop();
+  const bool can_park = driver == Driver::Park && settings_.park;
+  exchange_->set_told(false);
   client_->never_block(can_park);
   exchange_->set_can_park(can_park);
   const Duration inline_wait = child_.park_after();
@@ -73,6 +77,18 @@ ServedRequest::Outcome ServedRequest::drive(bool can_park) {
     exchange_->about_to_wait();
     return Outcome::Park;
   }
+}
+
+// One step: whatever it waits for, the loop tells.
+ServedRequest::Outcome ServedRequest::drive_on_loop() {
+  exchange_->set_told(true);
+  exchange_->set_may_wait(false);
+  exchange_->set_can_park(true);
+  client_->never_block(true);
+  step_ = exchange_->step();
+  if (step_.done) return Outcome::Done;
+  exchange_->about_to_wait();
+  return Outcome::Park;
 }
 
 namespace {

@@ -29,6 +29,13 @@ struct Undeclared {
   upstream::MemberUpstream* pointer = nullptr;
 };
 
+// How the caller can wait.
+enum class Driver : std::uint8_t {
+  Thread,  // only here
+  Park,    // here for a moment, then without a thread
+  Loop,    // not at all: an event loop calls again
+};
+
 class ServedRequest {
  public:
   ServedRequest(request_rec* r, ChildState& child, const Errand& errand);
@@ -42,7 +49,7 @@ class ServedRequest {
   // kOk when there is something to drive, else the status to answer.
   int begin(const exchange::Destination& destination);
   enum class Outcome : std::uint8_t { Done, Park };
-  Outcome drive(bool can_park);
+  Outcome drive(Driver driver);
   int finish();
   // It waits without a thread from now on: counted as parked, where step() says, until it is over. Again with each such wait.
   void waits_without_thread() noexcept;
@@ -58,6 +65,8 @@ class ServedRequest {
   int client_descriptor() const noexcept { return waiter_->client(); }
 
  private:
+  Outcome drive_on_loop();
+
   request_rec* const r_;
   ChildState& child_;
   const Errand errand_;

@@ -32,6 +32,7 @@ enum Wake : unsigned {
   kWakeTime = 1u << 4,
   kWakeSlot = 1u << 5,          // woken by wake()
   kWakeStop = 1u << 6,          // the server is being stopped
+  kWakeAgain = 1u << 7,         // on an event loop: it asked for another turn
 };
 
 struct Watch {

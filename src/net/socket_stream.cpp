@@ -100,11 +100,18 @@ std::uint16_t port_of(int descriptor) noexcept {
 
 }  // namespace
 
-SocketStream::~SocketStream() { ::close(descriptor_); }
+SocketStream::~SocketStream() {
+  if (watcher_ != nullptr) watcher_->stream_ends(*notes_);
+  ::close(descriptor_);
+}
 
 IoResult SocketStream::read(std::span<char> into, Wait wait) noexcept {
+  const std::uint32_t events = notes_ != nullptr ? notes_->events.load() : 0;
+  if (wait == Wait::Told && notes_ != nullptr && events == notes_->seen && !notes_->ending.load()) return {IoStatus::WouldBlock, 0, 0};
   for (;;) {
-    const ssize_t got = ::recv(descriptor_, into.data(), into.size(), wait == Wait::No ? MSG_DONTWAIT : 0);
+    const ssize_t got = ::recv(descriptor_, into.data(), into.size(), wait == Wait::Patience ? 0 : MSG_DONTWAIT);
+    // A read that was filled may have left something behind that no event will tell of.
+    if (notes_ != nullptr) notes_->seen = got < static_cast<ssize_t>(into.size()) ? events : events - 1;
     if (got > 0) return {IoStatus::Ok, static_cast<std::size_t>(got), 0};
     if (got == 0) return {IoStatus::Eof, 0, 0};
     if (errno != EINTR) return failure(errno);
@@ -122,7 +129,7 @@ IoResult SocketStream::write(std::span<const ConstBuffer> parts, Wait wait) noex
   message.msg_iov = vector;
   message.msg_iovlen = count;
   for (;;) {
-    const ssize_t sent = ::sendmsg(descriptor_, &message, MSG_NOSIGNAL | (wait == Wait::No ? MSG_DONTWAIT : 0));
+    const ssize_t sent = ::sendmsg(descriptor_, &message, MSG_NOSIGNAL | (wait == Wait::Patience ? 0 : MSG_DONTWAIT));
     if (sent >= 0) return {IoStatus::Ok, static_cast<std::size_t>(sent), 0};
     if (errno != EINTR) return failure(errno);
   }
@@ -150,7 +157,12 @@ IoResult SocketStream::finish_connect() noexcept {
   return {};
 }
 
+bool SocketStream::known_idle() const noexcept {
+  return notes_ != nullptr && !notes_->ending.load() && notes_->events.load() == notes_->seen;
+}
+
 bool SocketStream::looks_idle() noexcept {
+  if (notes_ != nullptr) notes_->seen = notes_->events.load();
   char byte = 0;
   const ssize_t got = ::recv(descriptor_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);

@@ -6,7 +6,7 @@
 //         wait pass MSG_DONTWAIT.
 // SHAPES  kPatience is the longest wait inside one call; the driver polls when it is over, so that a
 //         client that went away is noticed. No pool, no buffer: an idle connection is a descriptor
-//         and this object of 24 bytes. Decision record: docs/decisions/0002-plain-sockets.md.
+//         and this object. Decision record: docs/decisions/0002-plain-sockets.md.
 #pragma once
 
 #include <string>
@@ -31,6 +31,12 @@ class SocketStream final : public upstream::ByteStream {
   upstream::IoResult write(std::span<const upstream::ConstBuffer> parts, upstream::Wait wait) noexcept override;
   upstream::IoResult finish_connect() noexcept override;
   bool looks_idle() noexcept override;
+  bool known_idle() const noexcept override;
+  upstream::StreamNotes* notes() const noexcept override { return notes_; }
+  void watched_by(upstream::StreamWatcher& watcher, upstream::StreamNotes& notes) noexcept override {
+    watcher_ = &watcher;
+    notes_ = &notes;
+  }
   void end_writing() noexcept override;
   std::string_view peer() const noexcept override { return peer_; }
   std::uint16_t local_port() const noexcept override { return local_port_; }
@@ -43,6 +49,8 @@ class SocketStream final : public upstream::ByteStream {
   int descriptor_;
   bool connected_;
   std::uint16_t local_port_ = 0;
+  upstream::StreamWatcher* watcher_ = nullptr;
+  upstream::StreamNotes* notes_ = nullptr;
 };
 
 class SocketConnector final : public upstream::Connector {

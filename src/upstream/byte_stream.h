@@ -10,6 +10,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -30,12 +31,30 @@ struct ConstBuffer {
 };
 
 enum class IoStatus : std::uint8_t { Ok, WouldBlock, Eof, Failed };
-enum class Wait : std::uint8_t { No, Patience };
+// Told: an event loop watches this stream; where it has told of nothing since the last read, there is nothing to read.
+enum class Wait : std::uint8_t { No, Patience, Told };
 
 struct IoResult {
   IoStatus status = IoStatus::Ok;
   std::size_t bytes = 0;
   int os_error = 0;
+};
+
+// What an event loop that watches a stream for its whole life has seen of it.
+struct StreamNotes {
+  std::atomic<std::uint32_t> events{0};
+  std::atomic<bool> ending{false};  // the peer has closed, or reset the connection
+  std::uint32_t seen = 0;           // whoever has the stream: the events that its last read answered
+};
+
+// Such a loop.
+class StreamWatcher {
+ public:
+  // Before the stream's descriptor is closed.
+  virtual void stream_ends(StreamNotes& notes) noexcept = 0;
+
+ protected:
+  ~StreamWatcher() = default;
 };
 
 class ByteStream {
@@ -51,6 +70,12 @@ class ByteStream {
   // True when nothing can be read right now and the peer has not closed: one look without taking
   // anything, for requests that must not be sent into a dead connection.
   virtual bool looks_idle() noexcept = 0;
+
+  // The same without asking the system, by what a loop has noted; false where nobody does, or it is not certain.
+  virtual bool known_idle() const noexcept { return false; }
+  // Where the loop that watches this stream notes what it sees; null while none does.
+  virtual StreamNotes* notes() const noexcept { return nullptr; }
+  virtual void watched_by(StreamWatcher&, StreamNotes&) noexcept {}
 
   // Nothing more will be written; the peer sees the end of the stream.
   virtual void end_writing() noexcept {}

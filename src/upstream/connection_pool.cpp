@@ -1,5 +1,7 @@
 #include "upstream/connection_pool.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -7,6 +9,7 @@ namespace cxxproxy::upstream {
 
 namespace {
 constexpr base::Duration kReapInterval = std::chrono::seconds(1);
+constexpr std::size_t kLooksForKind = 16;
 constexpr std::size_t kReapAtMost = 8;  // looks per reap: a system call each, while the pool is locked
 }  // namespace
 
@@ -31,7 +34,7 @@ void Lease::discard() noexcept {
   if (pool_ != nullptr) std::exchange(pool_, nullptr)->forget();
 }
 
-Lease ConnectionPool::acquire(base::Instant now, bool fresh) {
+Lease ConnectionPool::acquire(base::Instant now, bool fresh, bool watched) {
   std::vector<Connection> expired;  // closed after the lock is released
   const std::lock_guard lock(mutex_);
   if (limits_.max != 0 && in_use_ >= limits_.max) return {};
@@ -39,9 +42,22 @@ Lease ConnectionPool::acquire(base::Instant now, bool fresh) {
   if (fresh) return {this, Connection{}};
   take_expired(now, expired);
   if (idle_.empty()) return {this, Connection{}};
-  Connection newest = std::move(idle_.back());
-  idle_.pop_back();
-  return {this, std::move(newest)};
+  return {this, take_newest(watched)};
+}
+
+// The other kind is better than none, and than a long search.
+Connection ConnectionPool::take_newest(bool watched) {
+  const std::size_t few = std::min(idle_.size(), kLooksForKind);
+  auto chosen = std::prev(idle_.end());
+  for (std::size_t i = 0; i < few; ++i) {
+    const auto candidate = std::prev(idle_.end(), static_cast<std::ptrdiff_t>(i) + 1);
+    if ((candidate->stream->notes() != nullptr) != watched) continue;
+    chosen = candidate;
+    break;
+  }
+  Connection taken = std::move(*chosen);
+  idle_.erase(chosen);
+  return taken;
 }
 
 bool ConnectionPool::has_room() const {

@@ -70,7 +70,8 @@ class ConnectionPool {
   ConnectionPool& operator=(const ConnectionPool&) = delete;
 
   // `fresh` asks for a slot without a kept connection (a replay must not meet a second stale one).
-  Lease acquire(base::Instant now, bool fresh);
+  // `watched` prefers a connection that an event loop watches, else one that none does.
+  Lease acquire(base::Instant now, bool fresh, bool watched = false);
 
   // Whether acquire() would give a lease at this moment.
   bool has_room() const;
@@ -85,6 +86,7 @@ class ConnectionPool {
   friend class Lease;
   void give_back(Connection connection, base::Instant now) noexcept;
   void forget() noexcept;
+  Connection take_newest(bool watched);
   bool oldest_expired(base::Instant now) const noexcept;
   void take_expired(base::Instant now, std::vector<Connection>& expired);
 

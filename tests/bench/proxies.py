@@ -29,6 +29,7 @@ class Setup:
     hook: bool = False        # a hook that sleeps when a request asks for it
     many: bool = False        # thousands of connections at a time
     park: bool = True
+    reactor: bool = True
     workers: int = 1          # of nginx, which has one thread in each
 
 
@@ -103,7 +104,8 @@ class CxxProxy(Httpd):
     modules = ()
 
     def own(self):
-        return [f"LoadModule cxxproxy_module {settings.SO}"] + ([] if self.setup.park else ["CxxProxyPark Off"])
+        return ([f"LoadModule cxxproxy_module {settings.SO}"] + ([] if self.setup.park else ["CxxProxyPark Off"])
+                + ([] if self.setup.reactor else ["CxxProxyReactor Off"]))
 
 
 class CxxProxyWorker(CxxProxy):

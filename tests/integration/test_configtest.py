@@ -266,7 +266,7 @@ MATRIX = {
 }
 # What adds to lists, has one value, or is for the whole server: other tests.
 NO_MATRIX = {"ProxyPass", "ProxyPassMatch", "<ProxyMatch", "ProxyPassReverse", "ProxyPassReverseCookieDomain", "ProxyPassReverseCookiePath", "ProxyCookieFlags",
-             "ProxyParkAfter", "ProxyParkMax", "ProxyKeepAliveGuard", "ProxyKeepAliveStay", "ProxyTunnelDrain", "ProxyWebsocketFallbackToProxyHttp", "ProxyRequests", "<Proxy", "BalancerMember", "ProxySet", "ProxyCheckNames", "ProxyExplain"}
+             "ProxyParkAfter", "ProxyParkMax", "ProxyKeepAliveGuard", "ProxyKeepAliveStay", "ProxyReactor", "ProxyTunnelDrain", "ProxyWebsocketFallbackToProxyHttp", "ProxyRequests", "<Proxy", "BalancerMember", "ProxySet", "ProxyCheckNames", "ProxyExplain"}
 
 
 @pytest.mark.own

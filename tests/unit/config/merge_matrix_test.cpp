@@ -53,6 +53,7 @@ MatrixRow row_of(DirectiveId id) {
     case DirectiveId::ProxyTunnelDrain:
       return {Merging::MainOnly, {"5ms", "", "", ""}};
     case DirectiveId::ProxyKeepAliveGuard:
+    case DirectiveId::ProxyReactor:
       return {Merging::MainOnly, {"Off", "", "", ""}};
     case DirectiveId::ProxyParkMax:
       return {Merging::MainOnly, {"7", "", "", ""}};
@@ -153,6 +154,8 @@ Problem say_in(Scopes& all, const DirectiveRow& row, Level level, std::string_vi
       return say_thread_wait(server.park_after, said, text);
     case DirectiveId::ProxyKeepAliveStay:
       return say_thread_wait(server.keep_alive_stay, said, text);
+    case DirectiveId::ProxyReactor:
+      return say_reactor(server.reactor, said, text);
     case DirectiveId::ProxyTunnelDrain:
       return say_timeout(server.tunnel_drain, said, text);
     case DirectiveId::ProxyKeepAliveGuard:

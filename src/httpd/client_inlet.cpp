@@ -1,0 +1,137 @@
+#include "httpd/client_inlet.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+#include "httpd/client_socket.h"
+#include "httpd/guard.h"
+#include "httpd/pool_object.h"
+#include "net/loop_threads.h"
+#include "httpd/httpd_api.h"
+
+namespace cxxproxy::httpd {
+namespace {
+
+constexpr std::size_t kOneRead = 16 * 1024;
+constexpr std::size_t kKeptCapacity = 4 * 1024;
+
+ap_filter_rec_t* g_plain = nullptr;
+ap_filter_rec_t* g_tls = nullptr;
+
+apr_status_t read_filter(ap_filter_t* filter, apr_bucket_brigade* out, ap_input_mode_t mode, apr_read_type_e block, apr_off_t most) noexcept {
+  return guard("input filter", static_cast<apr_status_t>(APR_EGENERAL), [&] {
+    return static_cast<ClientInlet*>(filter->ctx)->read(filter, out, mode, block, most);
+  });
+}
+
+}  // namespace
+
+ClientInlet* ClientInlet::make(conn_rec* c) {
+  auto* const inlet = own_in_pool(c->pool, std::unique_ptr<ClientInlet>(new ClientInlet(c)));
+  inlet->brigade_ = apr_brigade_create(c->pool, c->bucket_alloc);
+  inlet->tls_ = ap_ssl_conn_is_ssl(c) != 0;
+  inlet->self_ = ap_add_input_filter_handle(inlet->tls_ ? g_tls : g_plain, inlet, nullptr, c);
+  return inlet->self_ != nullptr && inlet->self_->next != nullptr ? inlet : nullptr;
+}
+
+ClientInlet::Fill ClientInlet::fill() {
+  more_ = false;
+  if (empty()) {
+    held_.clear();
+    begin_ = 0;
+    if (held_.capacity() > kKeptCapacity) held_.shrink_to_fit();
+  }
+  const Fill result = tls_ ? fill_through(self_->next) : fill_plain();
+  if (result == Fill::Ended) ended_ = true;
+  return result;
+}
+
+ClientInlet::Fill ClientInlet::fill_plain() {
+  const int descriptor = client_descriptor(*connection_);
+  char bytes[kOneRead];
+  while (held_.size() - begin_ < kMostHeld) {
+    const ssize_t got = ::recv(descriptor, bytes, sizeof bytes, MSG_DONTWAIT);
+    if (got == 0) return Fill::Ended;
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      return errno == EAGAIN || errno == EWOULDBLOCK ? Fill::Ok : Fill::Ended;
+    }
+    held_.append(bytes, static_cast<std::size_t>(got));
+    // Less than asked for: what comes from now on makes an event of its own.
+    if (static_cast<std::size_t>(got) < sizeof bytes) return Fill::Ok;
+  }
+  more_ = true;
+  return Fill::Ok;
+}
+
+ClientInlet::Fill ClientInlet::fill_through(ap_filter_t* next) {
+  Fill result = Fill::Ok;
+  for (;;) {
+    if (held_.size() - begin_ >= kMostHeld) {
+      more_ = true;
+      break;
+    }
+    const apr_status_t status = ap_get_brigade(next, brigade_, AP_MODE_READBYTES, APR_NONBLOCK_READ, kOneRead);
+    if (APR_STATUS_IS_EAGAIN(status) || (status == APR_SUCCESS && APR_BRIGADE_EMPTY(brigade_))) break;
+    apr_size_t size = kOneRead;
+    char bytes[kOneRead];
+    if (status != APR_SUCCESS || apr_brigade_flatten(brigade_, bytes, &size) != APR_SUCCESS || size == 0) {
+      result = Fill::Ended;
+      break;
+    }
+    held_.append(bytes, size);
+    apr_brigade_cleanup(brigade_);
+  }
+  apr_brigade_cleanup(brigade_);
+  return result;
+}
+
+bool ClientInlet::drain_core() { return fill_through(self_->next) == Fill::Ok; }
+
+// Heap buckets: a reader may keep them.
+void ClientInlet::give(apr_bucket_brigade* out, std::size_t size, bool take) {
+  APR_BRIGADE_INSERT_TAIL(out, apr_bucket_heap_create(held_.data() + begin_, size, nullptr, connection_->bucket_alloc));
+  if (take) begin_ += size;
+}
+
+void ClientInlet::skip_line_ends() noexcept {
+  while (!empty() && (held_[begin_] == '\r' || held_[begin_] == '\n')) ++begin_;
+}
+
+apr_status_t ClientInlet::read(ap_filter_t* self, apr_bucket_brigade* out, ap_input_mode_t mode, apr_read_type_e block, apr_off_t most) {
+  if (mode == AP_MODE_INIT) return ap_get_brigade(self->next, out, mode, block, most);
+  if (mode == AP_MODE_EATCRLF) skip_line_ends();
+  if (empty()) {
+    if (on_loop_ && block == APR_NONBLOCK_READ) return APR_EAGAIN;
+    if (on_loop_) net::LoopThreads::let_others_go_on();
+    return ap_get_brigade(self->next, out, mode, block, most);
+  }
+  const std::size_t held = held_.size() - begin_;
+  switch (mode) {
+    case AP_MODE_EATCRLF: return APR_SUCCESS;
+    case AP_MODE_GETLINE: {
+      const std::size_t end = held_.find('\n', begin_);
+      const std::size_t line = end == std::string::npos ? held : end + 1 - begin_;
+      give(out, std::min<std::size_t>(line, HUGE_STRING_LEN), true);
+      return APR_SUCCESS;
+    }
+    case AP_MODE_READBYTES:
+    case AP_MODE_SPECULATIVE:
+      give(out, std::min(held, static_cast<std::size_t>(std::max<apr_off_t>(most, 0))), mode == AP_MODE_READBYTES);
+      return APR_SUCCESS;
+    default:  // AP_MODE_EXHAUSTIVE
+      give(out, held, true);
+      return APR_SUCCESS;
+  }
+}
+
+void register_client_inlet() {
+  // Right above the core, below everything that looks at the network's bytes.
+  g_plain = ap_register_input_filter("CXXPROXY_INLET", read_filter, nullptr, static_cast<ap_filter_type>(AP_FTYPE_NETWORK - 1));
+  g_tls = ap_register_input_filter("CXXPROXY_INLET_TLS", read_filter, nullptr, AP_FTYPE_CONNECTION);
+}
+
+}  // namespace cxxproxy::httpd

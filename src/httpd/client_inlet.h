@@ -1,0 +1,67 @@
+// What a client has sent and httpd has not read yet, where our event loop reads its socket.
+//
+// WHAT    An input filter. The loop reads what has come, without waiting, and asks whether a request can be read whole; httpd
+//         then reads it from here like from the network. For a plain connection it sits right above the core and reads the
+//         socket itself; with TLS it sits above mod_ssl's filter and reads through it.
+//         On the loop it answers a read that may not wait without asking the system, because whatever has come is here
+//         already; that is httpd's look for a pipelined request. On a worker it passes everything on once it is empty.
+// SHAPES  One for each connection that was ever the loop's, in the connection's pool; added at its first adoption.
+//         Holds no memory while it is empty, kMostHeld bytes at most otherwise.
+// ERRORS  fill() tells that the client has closed, or that its connection failed; the reader of the filter
+//         is told by httpd's own filters below.
+#pragma once
+
+#include <string>
+
+#include "http/request_scan.h"
+#include "httpd/httpd_api.h"
+
+namespace cxxproxy::httpd {
+
+class ClientInlet {
+ public:
+  static constexpr std::size_t kMostHeld = 64 * 1024;
+
+  // Null when the connection has something that does not let it: no core filter at its end.
+  static ClientInlet* make(conn_rec* c);
+
+  enum class Fill : std::uint8_t { Ok, Ended };
+  // Takes what has come. Afterwards nothing is left in the socket, or may_have_more() says so.
+  Fill fill();
+  bool may_have_more() const noexcept { return more_; }
+  // The client sends no more.
+  bool ended() const noexcept { return ended_; }
+  void more_has_come() noexcept { more_ = true; }
+  // Takes what httpd has read from the socket and nobody has used. False: the client has closed.
+  bool drain_core();
+
+  bool empty() const noexcept { return begin_ == held_.size(); }
+  http::RequestScan scan() const noexcept { return http::scan_request(std::string_view(held_).substr(begin_)); }
+
+  // While the connection is the loop's.
+  void on_loop(bool on) noexcept { on_loop_ = on; }
+
+  apr_status_t read(ap_filter_t* self, apr_bucket_brigade* out, ap_input_mode_t mode, apr_read_type_e block, apr_off_t most);
+
+ private:
+  explicit ClientInlet(conn_rec* c) noexcept : connection_(c) {}
+
+  Fill fill_plain();
+  Fill fill_through(ap_filter_t* next);
+  void give(apr_bucket_brigade* out, std::size_t size, bool take);
+  void skip_line_ends() noexcept;
+
+  conn_rec* const connection_;
+  ap_filter_t* self_ = nullptr;
+  apr_bucket_brigade* brigade_ = nullptr;
+  std::string held_;
+  std::size_t begin_ = 0;
+  bool tls_ = false;
+  bool more_ = false;
+  bool ended_ = false;
+  bool on_loop_ = false;
+};
+
+void register_client_inlet();
+
+}  // namespace cxxproxy::httpd
