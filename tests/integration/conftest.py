@@ -33,7 +33,8 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_report_header(config):
     return f"proxy under test: {settings.SO if settings.OWN else 'mod_proxy'}" + (
-        ", with AddressSanitizer" if settings.ASAN else "")
+        ", with AddressSanitizer" if settings.ASAN else "") + (
+        f", ProxyReactor {settings.REACTOR}" if settings.OWN and settings.REACTOR else "")
 
 
 @pytest.hookimpl(hookwrapper=True)

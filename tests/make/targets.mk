@@ -61,18 +61,20 @@ conf-asan: asan
 	$(Q)$(PYTHON) tests/conf/run.py $(abspath $(ASAN))/mod_cxxproxy.so --asan
 
 # Without ARGS several files run at a time. ARGS goes to one pytest: make itest-plain ARGS="-k tutorial"
-pytest_options = -p no:cacheprovider -ra
+# MARK goes to all of them. REACTOR=On or Off is `ProxyReactor` of the servers whose test does not say it.
+pytest_options = -p no:cacheprovider -ra $(if $(MARK),-m $(MARK))
 pytest = CXXPROXY_SO=$(abspath $(1))/mod_cxxproxy.so CXXPROXY_COMPAT_SO=$(abspath $(1))/mod_cxxproxy_compat.so \
-  CXXPROXY_APACHE2_TREE=$(abspath $(O))/apache2-tree PYTHONDONTWRITEBYTECODE=1 $(2) \
+  CXXPROXY_APACHE2_TREE=$(abspath $(O))/apache2-tree PYTHONDONTWRITEBYTECODE=1 CXXPROXY_REACTOR=$(REACTOR) \
+  CXXPROXY_HOOK_SO=$(abspath $(O))/bench_sleep.so $(2) \
   $(PYTHON) $(if $(ARGS),-m pytest $(pytest_options) tests/integration $(ARGS),tests/tools/shards.py tests/integration $(pytest_options))
 
 itest: ## integration tests, plainly and then with ASan and UBSan (ARGS goes to pytest)
 	+$(Q)$(MAKE) --no-print-directory itest-plain && $(MAKE) --no-print-directory itest-asan
 
-itest-plain: all apache2-tree ## integration tests against a real httpd
+itest-plain: all $(O)/bench_sleep.so apache2-tree ## integration tests against a real httpd
 	$(Q)$(call pytest,$(PLAIN))
 
-itest-asan: asan apache2-tree ## the same with ASan and UBSan
+itest-asan: asan $(O)/bench_sleep.so apache2-tree ## the same with ASan and UBSan
 	$(Q)$(call pytest,$(ASAN),CXXPROXY_ASAN=1)
 
 # Every kind of exchange, and reloads; valgrind makes httpd some twenty times slower, so few of each.
