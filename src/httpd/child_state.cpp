@@ -190,17 +190,18 @@ void make_child_state(apr_pool_t* pchild, server_rec* main_server) noexcept {
     g_child = new ChildState(resolved_config(main_server), *segment, slot_places(), static_cast<std::uint32_t>(::getpid()));
     const config::VhostConfig& main = vhost_config(main_server);
     raise_descriptor_limit();
+    const auto reactor = main.reactor.value_or(config::Reactor::Auto);
+    bool loops = false;
     if (main.park_max.value_or(1) != 0 && mpm_can_park()) {
       const unsigned room = parking_room(main.park_max.value);
       const bool opened = room != 0 && g_child->open_parking_lot(room, main.park_after.value_or(std::chrono::milliseconds(1)));
       if (!opened) ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main_server, "CXP0061: waiting requests cannot be parked in this child");
       g_child->set_stay(main.keep_alive_stay.value_or(kKeepAliveStay));
-      const auto reactor = main.reactor.value_or(config::Reactor::Auto);
-      if (opened && reactor != config::Reactor::Off && !(start_reactor(g_child->clock(), room) && g_child->watch_for_end()) &&
-          reactor == config::Reactor::On) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main_server, "CXP0065: no event loop in this child: it takes the event MPM of httpd 2.4.63 or later");
-      }
+      loops = opened && reactor != config::Reactor::Off && start_reactor(g_child->clock(), room) && g_child->watch_for_end();
       if (opened && mpm_can_wait_for_clients() && main.keep_alive_guard.value_or(true)) (void)g_child->guard_idle_connections();
+    }
+    if (reactor == config::Reactor::On && !loops) {
+      ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main_server, "CXP0065: no event loop in this child: it takes the event MPM of httpd 2.4.63 or later, and ProxyParkMax above 0");
     }
     if (main.tunnel_drain.is_set() && mpm_can_drain()) (void)g_child->drain_tunnels(*main.tunnel_drain.value);
     if (!g_child->listen()) ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main_server, "CXP0070: no thread to hear other child processes, waiting requests look for free connections by themselves");

@@ -61,7 +61,8 @@ ClientInlet::Fill ClientInlet::fill_plain() {
     }
     held_.append(bytes, static_cast<std::size_t>(got));
     // Less than asked for: what comes from now on makes an event of its own.
-    if (static_cast<std::size_t>(got) < sizeof bytes) return Fill::Ok;
+    // The end may have come together with the last bytes, in an event that has been.
+    if (static_cast<std::size_t>(got) < sizeof bytes && !end_has_come_) return Fill::Ok;
   }
   more_ = true;
   return Fill::Ok;

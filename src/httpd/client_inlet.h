@@ -32,6 +32,8 @@ class ClientInlet {
   // The client sends no more.
   bool ended() const noexcept { return ended_; }
   void more_has_come() noexcept { more_ = true; }
+  // No event will tell of it again.
+  void end_has_come() noexcept { end_has_come_ = true; }
   // Takes what httpd has read from the socket and nobody has used. False: the client has closed.
   bool drain_core();
 
@@ -59,6 +61,7 @@ class ClientInlet {
   bool tls_ = false;
   bool more_ = false;
   bool ended_ = false;
+  bool end_has_come_ = false;
   bool on_loop_ = false;
 };
 

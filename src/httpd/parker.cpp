@@ -224,12 +224,23 @@ void leave_line(Seat& seat) noexcept {
   if (seat.served != nullptr && seat.served->step().line != nullptr) seat.served->step().line->unwatch(*seat.served->step().waiter);
 }
 
+namespace {
+
+// In the row of the thread that has it now: httpd adds up how long requests last, by the row's time of begin.
+void count_from_its_begin(request_rec* r) noexcept {
+  auto* const board = static_cast<ap_sb_handle_t*>(r->connection->sbh);
+  ap_update_child_status(board, SERVER_BUSY_WRITE, r);
+  if (worker_score* const row = ap_extended_status != 0 ? ap_get_scoreboard_worker(board) : nullptr; row != nullptr) row->start_time = r->request_time;
+}
+
+}  // namespace
+
 bool go_on(Seat& seat, bool client_gone, Driver driver) {
   ServedRequest& served = *seat.served;
   request_rec* const r = served.request();
   apr_thread_mutex_t* const mutex = r->invoke_mtx;
   if (mutex != nullptr) apr_thread_mutex_lock(mutex);
-  ap_update_child_status(static_cast<ap_sb_handle_t*>(seat.connection->sbh), SERVER_BUSY_WRITE, r);
+  count_from_its_begin(r);
   served.woken();
   if ((seat.why & net::kWakeClientClosed) != 0 && served.wants_half_close()) served.client_half_closed();
   if (client_gone || (seat.why & net::kWakeClientGone) != 0) served.client_gone();

@@ -51,6 +51,8 @@ EventLoop* g_loop = nullptr;
 Bans* g_bans = nullptr;
 module* g_mpm = nullptr;
 unsigned g_room = 0;
+// Of no row in the scoreboard. httpd's error log says "client" only for connections that have a handle.
+ap_sb_handle_t* g_no_row = nullptr;
 // Stands for the MPM's record of a connection, of which it is larger. What the MPM's hooks write here nobody reads.
 alignas(16) char g_shield[1024];
 
@@ -213,6 +215,7 @@ void Adoption::leave(Back kind) noexcept {
   inlet->on_loop(false);
   ap_set_module_config(c->conn_config, g_mpm, mpm_config_);
   c->cs = mpm_state_;
+  c->sbh = nullptr;
   const std::uint64_t one = 1;
   (void)!::write(event, &one, sizeof one);
   // Whoever resumes the connection waits for this.
@@ -232,6 +235,7 @@ void Adoption::end() noexcept {
     c->cs = mpm_state_;
     g_loop->detach(place);
   }
+  if (c->sbh == g_no_row) c->sbh = nullptr;
   place = EventLoop::kNone;
   use_socket(socket_, alias_);
   (void)apr_os_sock_put(&socket_, &client_, c->pool);
@@ -251,6 +255,7 @@ void Adoption::run(unsigned why) noexcept {
 Back Adoption::turn(unsigned why) {
   seat.connection->current_thread = ap_thread_current();
   if ((why & (net::kWakeClient | net::kWakeClientClosed | net::kWakeClientGone)) != 0) inlet->more_has_come();
+  if ((why & (net::kWakeClientClosed | net::kWakeClientGone)) != 0) inlet->end_has_come();
   if ((why & net::kWakeStop) != 0) stopping_ = true;
   if (seat.served != nullptr) {
     const Instant now = child_state()->clock().now();
@@ -272,6 +277,7 @@ bool Adoption::go_on_serving(unsigned why) {
   leave_line(seat);
   if ((seat.served->step().needs & exchange::kClientReadable) != 0) (void)inlet->fill();
   seat.why = why;
+  seat.connection->sbh = g_no_row;
   if (!go_on(seat, false, Driver::Loop)) return false;
   wait_for_exchange();
   return true;
@@ -303,7 +309,7 @@ Back Adoption::next_requests() {
     if (!goes_on()) return Back::AsIs;
     if (inlet->empty() && inlet->may_have_more()) (void)inlet->fill();
     if (inlet->empty()) return settle();
-    if (inlet->scan() != http::RequestScan::Whole) {
+    if (inlet->scan() != http::RequestScan::Whole || g_bans->is_barred(seat.asked, child_state()->clock().now())) {
       ++in_vain;
       (void)answer_is_out(seat.connection);  // its client may wait for it
       return Back::Bytes;
@@ -329,6 +335,7 @@ bool Adoption::serve_next() {
   answered_ = true;
   own_state_.state = CONN_STATE_READ_REQUEST_LINE;
   own_state_.sense = CONN_SENSE_DEFAULT;
+  c->sbh = nullptr;
   ++seat.depth;
   (void)ap_run_process_connection(c);
   --seat.depth;
@@ -456,6 +463,26 @@ void add(T& counter, N number) noexcept {
   std::atomic_ref(counter).fetch_add(static_cast<T>(number), std::memory_order_relaxed);
 }
 
+// The core counts by a connection's handle before and after these two hooks, and does not expect one without a row.
+int quick_handler(request_rec* r, int) noexcept {
+  if (on_loop(r)) r->connection->sbh = g_no_row;
+  return kDeclined;
+}
+
+// Another request of the connection, whose answer waits behind this one's, is still being handled.
+apr_status_t handle_again(void* connection) noexcept {
+  static_cast<conn_rec*>(connection)->sbh = g_no_row;
+  return APR_SUCCESS;
+}
+
+int logging_begins(request_rec* r) noexcept {
+  conn_rec* const c = r->connection;
+  if (g_no_row == nullptr || c->sbh != g_no_row) return kDeclined;
+  c->sbh = nullptr;
+  apr_pool_pre_cleanup_register(r->pool, c, handle_again);
+  return kDeclined;
+}
+
 // As ap_increment_counts, without asking the system for the processor's time: the connection has no row of its own while
 // it is the loop's.
 int log_transaction(request_rec* r) noexcept {
@@ -522,6 +549,7 @@ bool start_reactor(const base::Clock& clock, unsigned room) {
   auto loop = std::make_unique<EventLoop>(clock, kLook);
   if (!loop->start(thread_begins)) return false;
   if (!Probe().works(*loop)) return false;
+  ap_create_sb_handle(&g_no_row, ap_server_conf->process->pool, -1, -1);
   g_room = std::min(room, kMostAdopted);
   g_bans = new Bans();
   g_loop = loop.release();  // until the process ends, like ChildState
@@ -539,6 +567,8 @@ void end_adoptions() noexcept {
 void register_reactor() {
   register_client_inlet();
   ap_hook_check_authn(check_authn, nullptr, nullptr, APR_HOOK_REALLY_FIRST, AP_AUTH_INTERNAL_PER_CONF);
+  ap_hook_quick_handler(quick_handler, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
+  ap_hook_log_transaction(logging_begins, nullptr, nullptr, APR_HOOK_REALLY_FIRST - 10);
   ap_hook_log_transaction(log_transaction, nullptr, nullptr, APR_HOOK_REALLY_LAST);
 }
 

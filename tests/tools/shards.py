@@ -27,7 +27,7 @@ from check import count_pytest  # noqa: E402
 
 # The files that take longest, longest first (the last line but two of a run says what each took).
 LONG = ("test_citizen.py", "test_balancer.py", "test_failures.py", "test_graceful.py", "test_debian_layout.py",
-        "test_differential.py", "test_soak.py", "test_streaming.py", "test_switches.py", "test_methods_bodies.py", "test_pool.py", "test_many.py",
+        "test_differential.py", "test_soak.py", "test_reactor_life.py", "test_streaming.py", "test_switches.py", "test_methods_bodies.py", "test_pool.py", "test_many.py",
         "test_tutorial.py", "test_mpms.py")
 
 # What no busy machine brings about: such a file gets no second chance.
