@@ -32,6 +32,7 @@ struct Script {
   bool closed_by_peer = false;      // looks_idle() answers no
   std::string received{};           // what the proxy wrote
   bool destroyed = false;
+  upstream::StreamNotes* notes = nullptr;  // a loop watches it
   unsigned all_reads = 0;
   unsigned patient_reads = 0;       // reads that were allowed to wait
 };
@@ -76,6 +77,7 @@ class ScriptedStream final : public upstream::ByteStream {
   }
 
   bool looks_idle() noexcept override { return !script_->closed_by_peer; }
+  upstream::StreamNotes* notes() const noexcept override { return script_->notes; }
   int descriptor() const noexcept override { return 42; }
   base::Duration patience() const noexcept override { return std::chrono::milliseconds(200); }
 

@@ -1,5 +1,8 @@
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <vector>
+
 #include "../../support/scripted_upstream.h"
 #include "upstream/address_book.h"
 #include "upstream/connection_pool.h"
@@ -48,6 +51,46 @@ TEST_CASE_METHOD(Fixture, "the warmest connection is used first", "[upstream]") 
   Lease again = pool.acquire(clock.now(), false);
   CHECK(again.stream() == stream_b);
   CHECK(again.reused());
+}
+
+TEST_CASE_METHOD(Fixture, "who has a loop gets a connection that it watches, others one that none does", "[upstream]") {
+  ConnectionPool pool({});
+  upstream::StreamNotes notes;
+  std::vector<Lease> leases;
+  for (int i = 0; i < 6; ++i) leases.push_back(opened(pool));
+  std::vector<upstream::ByteStream*> streams;
+  for (Lease& lease : leases) {
+    streams.push_back(lease.stream());
+    lease.keep(clock.now());
+  }
+  scripts[1]->notes = scripts[2]->notes = scripts[4]->notes = &notes;
+
+  const auto taken = [&](bool watched) {
+    leases.push_back(pool.acquire(clock.now(), false, watched));
+    CHECK(leases.back().reused());
+    return std::find(streams.begin(), streams.end(), leases.back().stream()) - streams.begin();
+  };
+  leases.clear();
+  CHECK(taken(true) == 4);  // the warmest of its kind
+  CHECK(taken(true) == 2);
+  CHECK(taken(false) == 5);
+  CHECK(taken(true) == 1);
+  CHECK(taken(true) == 3);  // the other kind is better than none
+  CHECK(taken(false) == 0);
+  CHECK(pool.idle() == 0);
+  CHECK(pool.in_use() == 6);
+}
+
+TEST_CASE_METHOD(Fixture, "the search for a connection of one's kind is short", "[upstream]") {
+  ConnectionPool pool({});
+  upstream::StreamNotes notes;
+  std::vector<Lease> leases;
+  for (int i = 0; i < 40; ++i) leases.push_back(opened(pool));
+  auto* const newest = leases.back().stream();
+  for (Lease& lease : leases) lease.keep(clock.now());
+  scripts[0]->notes = &notes;  // far below
+  leases.clear();
+  CHECK(pool.acquire(clock.now(), false, true).stream() == newest);
 }
 
 TEST_CASE_METHOD(Fixture, "a fresh slot ignores kept connections", "[upstream]") {
