@@ -2,7 +2,7 @@
 //
 // WHAT    A strike is a request during which the loop had to be taken from its thread. More than kStrikes
 //         of one backend within kWindow bar it from the loop for kSpan, because each costs everybody else some milliseconds.
-// SHAPES  A backend is told by its address in the configuration. A small table; two backends that meet
+// SHAPES  A backend is told by an address in the configuration. A small table; two backends that meet
 //         in it push each other out, which forgets strikes and bars nobody wrongly. Any thread, without a lock.
 #pragma once
 

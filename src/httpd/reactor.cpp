@@ -114,7 +114,6 @@ struct Adoption final : net::LoopActor {
   Back settle();
   Back wait_for_client();
   void leave(Back kind) noexcept;
-  void struck();
   bool goes_on() const noexcept;
 
   core_net_rec* net_ = nullptr;
@@ -246,8 +245,9 @@ void Adoption::end() noexcept {
 // ---------------------------------------------------------------- on the loop
 
 void Adoption::run(unsigned why) noexcept {
+  LoopThreads::runs_for(seat.asked);  // probably it asks the same again
   const Back kind = guard("event loop", Back::Close, [&] { return turn(why); });
-  if (LoopThreads::was_taken()) (void)guard("event loop", 0, [&] { return struck(), 0; });
+  if (LoopThreads::was_taken()) ++strikes;
   if (kind != Back::None) leave(kind);
 }
 
@@ -373,13 +373,6 @@ Back Adoption::settle() {
   return Back::None;
 }
 
-void Adoption::struck() {
-  ++strikes;
-  if (seat.asked == nullptr || !g_bans->strike(seat.asked, child_state()->clock().now())) return;
-  ap_log_cerror(APLOG_MARK, APLOG_NOTICE, 0, seat.connection,
-                "CXP0066: requests to %s have blocked the event loop, worker threads serve them for the next minute", seat.asked_name);
-}
-
 // ---------------------------------------------------------------- for the hooks
 
 bool can_adopt(const Seat& seat) noexcept {
@@ -439,9 +432,8 @@ void may_block(const request_rec* r) noexcept {
 void note_asked(const request_rec* r, const config::Target& target) noexcept {
   Seat* const seat = g_loop != nullptr && r->connection->master == nullptr ? seat_of(r->connection) : nullptr;
   if (seat == nullptr) return;
-  const bool balanced = target.balancer != nullptr;
-  seat->asked = balanced ? static_cast<const void*>(target.balancer) : target.member;
-  seat->asked_name = balanced ? target.balancer->name.c_str() : target.member->name.c_str();
+  seat->asked = target.balancer != nullptr ? &target.balancer->name : &target.member->name;
+  LoopThreads::runs_for(seat->asked);
 }
 
 namespace {
@@ -534,6 +526,13 @@ class Probe final : public net::LoopActor {
   std::atomic<bool> heard_{false};
 };
 
+// On the loop's watchman: a request to this backend blocks a thread of the loop.
+void has_blocked(const void* asked) noexcept {
+  if (!g_bans->strike(asked, child_state()->clock().now())) return;
+  ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, ap_server_conf, "CXP0066: requests to %s have blocked the event loop, worker threads serve them for the next minute",
+               static_cast<const std::string*>(asked)->c_str());
+}
+
 // So that httpd knows the thread as one of its own.
 void thread_begins() {
   apr_pool_t* pool = nullptr;
@@ -546,12 +545,13 @@ void thread_begins() {
 bool start_reactor(const base::Clock& clock, unsigned room) {
   g_mpm = ap_find_linked_module("event.c");
   if (g_mpm == nullptr || !mpm_can_wait_for_clients()) return false;
-  auto loop = std::make_unique<EventLoop>(clock, kLook);
-  if (!loop->start(thread_begins)) return false;
+  g_bans = new Bans();
+  // As many that block as the workers could serve.
+  auto loop = std::make_unique<EventLoop>(clock, kLook, std::max(EventLoop::kMostThreads, child_state()->threads()));
+  if (!loop->start(thread_begins, {}, has_blocked)) return false;
   if (!Probe().works(*loop)) return false;
   ap_create_sb_handle(&g_no_row, ap_server_conf->process->pool, -1, -1);
   g_room = std::min(room, kMostAdopted);
-  g_bans = new Bans();
   g_loop = loop.release();  // until the process ends, like ChildState
   return true;
 }

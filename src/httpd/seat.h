@@ -6,6 +6,8 @@
 //         thread of the event loop.
 #pragma once
 
+#include <string>
+
 #include "balancer/waiting_line.h"
 #include "httpd/keep_alive.h"
 #include "httpd/served_request.h"
@@ -38,8 +40,7 @@ struct Seat {
   KeepAlive keep_alive{};
   SpotWaker waker{};
   Adoption* adoption = nullptr;  // reactor.h; made when it is first adopted
-  const void* asked = nullptr;   // the backend or balancer of its last request, and its name
-  const char* asked_name = "";
+  const std::string* asked = nullptr;  // the name, in the configuration, of the backend or balancer of its last request
 };
 
 Seat* seat_of(const conn_rec* c) noexcept;

@@ -41,7 +41,8 @@ unsigned why_of(unsigned events) noexcept {
 
 }  // namespace
 
-bool EventLoop::start(std::function<void()> begin, std::function<void()> end) {
+bool EventLoop::start(std::function<void()> begin, std::function<void()> end, std::function<void(const void*)> blocked) {
+  blocked_ = std::move(blocked);
   epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
   nudge_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   epoll_event event{};

@@ -44,12 +44,17 @@ class EventLoop final : private LoopWork, private upstream::StreamWatcher {
   using Place = std::uint32_t;
   static constexpr Place kNone = UINT32_MAX;
 
-  EventLoop(const base::Clock& clock, base::Duration look) : clock_(clock), threads_(*this, look) {}
+  static constexpr unsigned kMostThreads = 16;
+
+  EventLoop(const base::Clock& clock, base::Duration look, unsigned most_threads = kMostThreads)
+      : clock_(clock), threads_(*this, look, most_threads) {}
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  bool start(std::function<void()> begin = {}, std::function<void()> end = {});
+  // `begin` and `end` are called on each thread; `blocked` tells for whom a run was that has lost the lead
+  // (LoopThreads::runs_for), on a thread of its own and without waiting for it to come to an end.
+  bool start(std::function<void()> begin = {}, std::function<void()> end = {}, std::function<void(const void*)> blocked = {});
   void stop();
 
   // Held by the caller. The client is watched from release() on.
@@ -104,6 +109,9 @@ class EventLoop final : private LoopWork, private upstream::StreamWatcher {
   bool next_task(LoopTask& task) noexcept override;
   void run_task(const LoopTask& task) noexcept override;
   void nudge() noexcept override;
+  void has_blocked(const void* cause) noexcept override {
+    if (blocked_) blocked_(cause);
+  }
   void stream_ends(upstream::StreamNotes& notes) noexcept override;
 
   void wait_for_events() noexcept;
@@ -119,6 +127,7 @@ class EventLoop final : private LoopWork, private upstream::StreamWatcher {
   void fire_timers() noexcept;
 
   const base::Clock& clock_;
+  std::function<void(const void*)> blocked_;
   int epoll_ = -1;
   int nudge_ = -1;
   std::atomic<unsigned> count_{0};

@@ -65,7 +65,7 @@ bool LoopThreads::start(std::function<void()> begin, std::function<void()> end) 
 
 // With the mutex.
 bool LoopThreads::spawn() {
-  if (threads_.size() >= kMostThreads) return false;
+  if (threads_.size() >= most_threads_) return false;
   std::thread thread;
   if (!start_quiet_thread(thread, [this] { serve(); })) return false;
   threads_.push_back(std::move(thread));
@@ -119,6 +119,7 @@ void LoopThreads::lead(std::uint32_t mine) {
     // is what keeps him from sleeping through a task that blocks.
     Word word = (word_.load(std::memory_order_relaxed) + kTask) | kBusy;
     if (lead_of(word) != mine) word -= kLead;  // the count of tasks has come round
+    cause_.store(nullptr, std::memory_order_relaxed);
     word_.store(word);
     if (watchman_sleeps_.load()) tell_watchman();
     work_.run_task(task);
@@ -148,6 +149,11 @@ void LoopThreads::let_others_go_on() noexcept {
   const Word word = self.threads->word_.load();
   if (lead_of(word) != self.lead || (word & kBusy) == 0) return;
   if (self.threads->take_lead(word)) self.threads->given_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void LoopThreads::runs_for(const void* cause) noexcept {
+  const Self& self = t_self;
+  if (self.threads != nullptr && self.leads && !was_taken()) self.threads->cause_.store(cause, std::memory_order_relaxed);
 }
 
 bool LoopThreads::was_taken() noexcept {
@@ -204,7 +210,11 @@ void LoopThreads::watch() {
       }
     } else {
       quiet = 0;
-      if (is_stuck(word) && take_lead(word)) taken_.fetch_add(1, std::memory_order_relaxed);
+      const void* const cause = cause_.load(std::memory_order_relaxed);
+      if (is_stuck(word) && take_lead(word)) {
+        taken_.fetch_add(1, std::memory_order_relaxed);
+        if (cause != nullptr) work_.has_blocked(cause);
+      }
     }
     last = word;
   }

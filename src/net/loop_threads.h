@@ -4,10 +4,11 @@
 //         leader gives its place up before it (let_others_go_on), or the watchman takes it away when a task has lasted for
 //         two of his looks while its thread was blocked or burnt its processor's time. Another thread then goes on with the
 //         tasks that were fetched already; who lost its place finishes its task and waits until it is needed again.
+//         Whoever the task was run for is told at once, not when it is over.
 //         A leader that merely waits for a processor keeps its place: another thread would have to wait as well.
-// SHAPES  Two threads to begin with, more when all are blocked, up to kMostThreads, and the watchman, who alone makes threads.
+// SHAPES  Two threads to begin with, more when all are blocked, up to a limit, and the watchman, who alone makes threads.
 //         While nothing happens he sleeps. Losing a leader costs one wake-up and moves no task.
-// ERRORS  start() is false without threads. When all kMostThreads are blocked, the next one that comes back leads.
+// ERRORS  start() is false without threads. When all threads are blocked, the next one that comes back leads.
 // SOURCE  Leader/followers: Schmidt et al., "Leader/Followers", 2000.
 #pragma once
 
@@ -38,6 +39,8 @@ class LoopWork {
   virtual void run_task(const LoopTask& task) noexcept = 0;
   // Ends a wait inside next_task().
   virtual void nudge() noexcept = 0;
+  // On the watchman's thread: a task that was run for `cause` has lost the lead, and still blocks.
+  virtual void has_blocked(const void* cause) noexcept = 0;
 
  protected:
   ~LoopWork() = default;
@@ -45,10 +48,8 @@ class LoopWork {
 
 class LoopThreads {
  public:
-  static constexpr unsigned kMostThreads = 16;
-
   // `look` is the time between two looks of the watchman.
-  LoopThreads(LoopWork& work, base::Duration look) : work_(work), look_(look) {}
+  LoopThreads(LoopWork& work, base::Duration look, unsigned most_threads) : work_(work), look_(look), most_threads_(most_threads) {}
   ~LoopThreads() { stop(); }
   LoopThreads(const LoopThreads&) = delete;
   LoopThreads& operator=(const LoopThreads&) = delete;
@@ -59,6 +60,8 @@ class LoopThreads {
 
   // For whoever is about to block: on the leader another thread leads from here on, elsewhere nothing happens.
   static void let_others_go_on() noexcept;
+  // For whom the leader runs its task, from here on: whatever LoopWork::has_blocked() can use at any time. Elsewhere nothing happens.
+  static void runs_for(const void* cause) noexcept;
   // The watchman took the lead from this thread during the task that it runs.
   static bool was_taken() noexcept;
   // This thread is one of a loop's, whether it leads or not.
@@ -90,6 +93,7 @@ class LoopThreads {
 
   LoopWork& work_;
   const base::Duration look_;
+  const unsigned most_threads_;
   std::function<void()> begin_;
   std::function<void()> end_;
   std::atomic<Word> word_{0};
@@ -97,6 +101,7 @@ class LoopThreads {
   std::atomic<bool> stopping_{false};
   std::atomic<clockid_t> leader_clock_{CLOCK_THREAD_CPUTIME_ID};
   std::atomic<pid_t> leader_{0};
+  std::atomic<const void*> cause_{nullptr};  // the leader's
 
   mutable std::mutex mutex_;  // std::mutex: the condition variables need it
   std::condition_variable vacancy_;

@@ -5,7 +5,7 @@ import pytest
 
 from support import settings
 from support.balancers import STATUS
-from support.client import Client, request
+from support.client import Client, fetch, request
 from support.load import Load
 from support.loop import LOOP, adopt, descriptor_kinds, on_loop, status, together
 from support.waiting import stays, until
@@ -158,6 +158,21 @@ def test_a_killed_child(make):
     clients = adopt(server.port, 6, "/other/x")
     assert [client.ask(target="/other/again").status for client in clients] == [200] * 6
     held.free.set()
+
+
+def test_a_child_that_ends_after_its_connections(make):
+    """Those who wait have their answer from it, idle ones are closed, others are served by the next one."""
+    held, server, waiting, idle = crowd(make, before="MaxConnectionsPerChild 30\n")
+    old = set(server.children())
+
+    def ends():
+        assert fetch(server.port, "/other/new").status == 200
+        return all(closed_by_peer(client) for client in idle)
+    until(ends, "the child has had its connections")
+    assert not any(closed_by_peer(client) for client in waiting)
+    release(held, waiting)
+    until(lambda: not old & set(server.children()), "it ends")
+    assert len([line for line in server.access() if line["path"].startswith("/held/")]) == 12
 
 
 def test_children_that_end_after_some_connections(make):

@@ -279,6 +279,46 @@ TEST_CASE("who says that it will block is not waited for", "[loop][threads]") {
   CHECK_FALSE(LoopThreads::is_one());
 }
 
+TEST_CASE("for whom a blocked run was is told while it blocks, and not for what blocks on purpose", "[loop][threads]") {
+  EventLoop loop(clock_, kLook);
+  const int first = 0;
+  const int second = 0;
+  std::atomic<const void*> told{nullptr};
+  std::atomic<unsigned> times{0};
+  REQUIRE(loop.start({}, {}, [&](const void* cause) {
+    told.store(cause);
+    times.fetch_add(1);
+  }));
+  std::atomic<bool> let_it_go{false};
+  {
+    Actor blocks(loop);
+    Actor warns(loop);
+    blocks.work = [&](unsigned) {
+      LoopThreads::runs_for(&first);
+      LoopThreads::runs_for(&second);  // it knows better now
+      while (!let_it_go.load()) std::this_thread::sleep_for(1ms);
+      LoopThreads::runs_for(&first);  // not the leader any more
+    };
+    warns.work = [&](unsigned) {
+      LoopThreads::runs_for(&first);
+      LoopThreads::let_others_go_on();
+      std::this_thread::sleep_for(4 * kLook);
+    };
+    loop.release(blocks.place, 0);
+    loop.release(warns.place, 0);
+    REQUIRE(blocks.client.say("x"));
+    REQUIRE(comes_true([&] { return told.load() == &second; }));
+    CHECK(blocks.runs == 0);
+    REQUIRE(warns.client.say("x"));
+    REQUIRE(warns.runs_at_least(1));
+    let_it_go.store(true);
+    REQUIRE(blocks.runs_at_least(1));
+    CHECK(told.load() == &second);
+    CHECK(times == 1);
+  }
+  loop.stop();
+}
+
 TEST_CASE("many that block at once: threads are made, up to the limit, and all come to an end", "[loop][threads]") {
   Loop world;
   std::vector<std::unique_ptr<Actor>> actors;
@@ -295,7 +335,7 @@ TEST_CASE("many that block at once: threads are made, up to the limit, and all c
     for (const auto& actor : actors) REQUIRE(comes_true([&] { return actor->bytes == round; }));
   }
   CHECK(world.loop.threads().threads >= 3);
-  CHECK(world.loop.threads().threads <= LoopThreads::kMostThreads);
+  CHECK(world.loop.threads().threads <= EventLoop::kMostThreads);
 }
 
 TEST_CASE("a stream wakes who uses it, and is known to be idle while nothing has happened", "[loop][stream]") {
