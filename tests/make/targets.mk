@@ -61,8 +61,8 @@ conf-asan: asan
 	$(Q)$(PYTHON) tests/conf/run.py $(abspath $(ASAN))/mod_cxxproxy.so --asan
 
 # Without ARGS several files run at a time. ARGS goes to one pytest: make itest-plain ARGS="-k tutorial"
-# MARK goes to all of them. REACTOR=On or Off is `ProxyReactor` of the servers whose test does not say it.
-pytest_options = -p no:cacheprovider -ra $(if $(MARK),-m $(MARK))
+# REACTOR=On or Off is `ProxyReactor` of the servers whose test does not say it.
+pytest_options = -p no:cacheprovider -ra
 pytest = CXXPROXY_SO=$(abspath $(1))/mod_cxxproxy.so CXXPROXY_COMPAT_SO=$(abspath $(1))/mod_cxxproxy_compat.so \
   CXXPROXY_APACHE2_TREE=$(abspath $(O))/apache2-tree PYTHONDONTWRITEBYTECODE=1 CXXPROXY_REACTOR=$(REACTOR) \
   CXXPROXY_HOOK_SO=$(abspath $(O))/bench_sleep.so $(2) \

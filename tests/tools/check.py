@@ -82,7 +82,7 @@ def stages(build):
         Stage("valgrind", make("valgrind", "O=" + build), ["build"], count_pytest),
         # Every test without the event loop and with it; those that a sanitizer's run leaves out have a run of their own.
         Stage("itest", make("itest-plain", "O=" + build, "REACTOR=Off"), ["build"], count_plain, minutes=20),
-        Stage("itest-loop", make("itest-plain", "O=" + build, "REACTOR=On", "MARK=plain"), ["build"], count_plain, minutes=5),
+        Stage("itest-loop", make("itest-plain", "O=" + build, "REACTOR=On", "ARGS=-m plain"), ["build"], count_pytest, minutes=5),
         Stage("itest-asan", make("itest-asan", "O=" + build, "REACTOR=On"), ["build-asan"], count_plain, minutes=20),
     ]
 
@@ -97,7 +97,7 @@ def run(stage):
     """The stage's return code and text; its whole process group ends with it."""
     env = dict(os.environ, **stage.env)
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy",
-                 "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "ARGS", "ROOMS", "REACTOR", "MARK"):
+                 "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "ARGS", "ROOMS", "REACTOR"):
         env.pop(name, None)
     process = subprocess.Popen(stage.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True, errors="replace", env=env,
