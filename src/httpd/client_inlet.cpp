@@ -44,7 +44,9 @@ ClientInlet::Fill ClientInlet::fill() {
     begin_ = 0;
     if (held_.capacity() > kKeptCapacity) held_.shrink_to_fit();
   }
-  const Fill result = tls_ ? fill_through(self_->next) : fill_plain();
+  Fill result = tls_ ? fill_through(self_->next) : fill_plain();
+  // mod_ssl's filter tells a reader that cannot wait of no end without a close_notify: there is nothing, it says.
+  if (end_has_come_ && !more_) result = Fill::Ended;
   if (result == Fill::Ended) ended_ = true;
   return result;
 }

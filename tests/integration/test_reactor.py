@@ -179,6 +179,32 @@ def test_a_client_that_half_closes_gets_its_answer(make):
     assert waiting.read().body == b"/held/0" and waiting.at_end()
 
 
+def test_a_tls_client_that_ends_without_a_word(make):
+    """No close_notify, only the end of the stream: seen at once, as on a worker."""
+    held = Held(make)
+    server = make.httpd("KeepAliveTimeout 100\n" + LOOP + """
+{P}ProxyPass /other/ {other}/
+{P}ProxyPass / {b}/
+<VirtualHost *:{tls_port}>
+    SSLEngine On
+    SSLCertificateFile {cert}
+    SSLCertificateKeyFile {key}
+    {P}ProxyPassInherit On
+</VirtualHost>
+""", b=held.backend.url, other=held.other.url, tls=True)
+    waiting, quick, idle = adopt(server.tls_port, 3, "/other/x", server_name="proxy.test")
+    ask([waiting], "/held/{}")
+    held.wait_for(1)
+    quick.send(request(target="/other/quick"))
+    for client in (idle, quick, waiting):
+        client.half_close()  # of the socket below; what comes from here on is not decrypted
+    held.free.set()
+    for client in (idle, quick, waiting):
+        while client.reader._more():
+            pass
+    assert len([line for line in server.access(5) if line["status"] == "200"]) == 5
+
+
 def test_slow_readers_beside_others(make):
     large = b"0123456789abcdef" * (1 << 19)
     server = make.httpd(LOOP + "{P}ProxyPass /large/ {large}/\n" + CONF, b=make.backend(by_path).url,
