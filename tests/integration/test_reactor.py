@@ -205,6 +205,23 @@ def test_a_tls_client_that_ends_without_a_word(make):
     assert len([line for line in server.access(5) if line["status"] == "200"]) == 5
 
 
+@pytest.mark.parametrize("whole, first", [(request(target="/slow", fields=[("X-Some", "thing")]), 20), (request("POST", "/slow", body=b"x" * 5000), 90)],
+                         ids=["head", "body"])
+def test_clients_that_send_slowly_hold_no_other(make, whole, first):
+    """More of them than workers: what cannot be read whole is no business of the loop, and those who wait for a worker do not hold it."""
+    server = make.httpd(LOOP + CONF, b=make.echo().url, threads=4)
+    server.allow_log("AH00484|AH10159")
+    others, slow = adopt(server.port, 4), adopt(server.port, 20)
+    for client in slow:
+        client.send(whole[:first])
+    for _ in range(30):
+        assert [client.ask(target="/other").status for client in others] == [200] * 4
+    assert on_loop(server, 120, "/other")
+    for client in slow:
+        client.send(whole[first:])
+    assert [client.read().status for client in slow] == [200] * 20
+
+
 def test_slow_readers_beside_others(make):
     large = b"0123456789abcdef" * (1 << 19)
     server = make.httpd(LOOP + "{P}ProxyPass /large/ {large}/\n" + CONF, b=make.backend(by_path).url,
