@@ -42,7 +42,7 @@ WERROR ?= -Werror
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion $(WERROR)
 OPTIMISE ?= -O2 -g
 # dpkg-buildpackage hands its own CXXFLAGS, CPPFLAGS and LDFLAGS; they come last.
-BASE_FLAGS := -std=c++20 -fPIC -fvisibility=hidden -fno-semantic-interposition -pthread $(WARNINGS) \
+BASE_FLAGS := -std=c++20 -fPIC -fvisibility=hidden -fno-semantic-interposition -fno-plt -pthread $(WARNINGS) \
   -Wformat -Werror=format-security -fstack-protector-strong -fstack-clash-protection -Isrc
 ifneq ($(filter x86_64%,$(shell uname -m)),)
 BASE_FLAGS += -fcf-protection

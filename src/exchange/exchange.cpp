@@ -123,10 +123,7 @@ IoResult Exchange::read_upstream(std::span<char> into) {
 }
 
 void Exchange::about_to_wait() {
-  if (begin_ == end_ && !head_held_) {
-    buffer_.reset();
-    capacity_ = begin_ = end_ = 0;
-  }
+  if (begin_ == end_ && !head_held_) drop_buffer();
   if (std::exchange(hopes_, false)) hope_.was_in_vain();
   downstream_.about_to_wait();
 }

@@ -93,7 +93,10 @@ struct Step {
 class Exchange {
  public:
   Exchange(const Destination& destination, Downstream& downstream, const Services& services);
-  ~Exchange() { leave_slot(false); }
+  ~Exchange() {
+    leave_slot(false);
+    drop_buffer();
+  }
 
   Step step();
 
@@ -156,6 +159,7 @@ class Exchange {
   Flow complete(bool clean);
   void give_back(bool clean);
   void provide_buffer();
+  void drop_buffer() noexcept;
   Flow start_discarding();
   Flow discard(unsigned& needs);
   Flow end_discarding(bool clean);

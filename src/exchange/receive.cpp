@@ -13,16 +13,34 @@ using upstream::IoResult;
 using upstream::IoStatus;
 using upstream::Wait;
 
+namespace {
+
+// One for each thread: the allocator would join and cut a piece of this size again and again. Threads end with the process.
+thread_local char* t_spare_buffer = nullptr;
+
+}  // namespace
+
 Exchange::Flow Exchange::receive(unsigned& needs) { return in_head_ ? receive_head(needs) : receive_body(needs); }
 
 // There is none before the first read, nor after a wait without a thread.
 void Exchange::provide_buffer() {
   if (buffer_) return;
-  buffer_ = std::make_unique_for_overwrite<char[]>(kHeadBuffer);
+  buffer_.reset(std::exchange(t_spare_buffer, nullptr));
+  if (!buffer_) buffer_ = std::make_unique_for_overwrite<char[]>(kHeadBuffer);
   capacity_ = kHeadBuffer;
 }
 
+void Exchange::drop_buffer() noexcept {
+  if (buffer_ && capacity_ == kHeadBuffer && t_spare_buffer == nullptr) t_spare_buffer = buffer_.release();
+  buffer_.reset();
+  capacity_ = begin_ = end_ = 0;
+}
+
 Exchange::Flow Exchange::receive_head(unsigned& needs) {
+  if (told_ && lease_.stream()->known_idle()) {
+    needs |= kUpstreamReadable;
+    return Flow::Waiting;
+  }
   provide_buffer();
   if (end_ == capacity_) {
     if (begin_ > 0) {

@@ -31,8 +31,7 @@ Exchange::Flow Exchange::start_tunnel() {
     if (!downstream_.pass(true)) return tunnel_over(tunnel_end::kClientGone);
   }
   // It may last for hours: what was for the request is not kept.
-  buffer_.reset();
-  capacity_ = begin_ = end_ = 0;
+  drop_buffer();
   codec_.reset();
   head_ = std::string();
   kept_ = std::string();

@@ -212,8 +212,21 @@ class Writer {
 
 }  // namespace
 
+namespace {
+
+// About what it takes, so that the text is not moved while it grows.
+std::size_t likely_size(const RequestHead& head) noexcept {
+  constexpr std::size_t kOwnFields = 256;
+  std::size_t size = kOwnFields + head.method.size() + head.target.size() + 2 * head.host.size();
+  for (const FieldView& field : head.fields) size += field.name.size() + field.value.size() + 4;
+  return size;
+}
+
+}  // namespace
+
 Problem write_request_head(const RequestHead& head, std::string& out) {
   out.clear();
+  out.reserve(likely_size(head));
   const Problem problem = Writer(head, out).write();
   if (problem) out.clear();
   return problem;

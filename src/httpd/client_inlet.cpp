@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <memory>
 
 #include "httpd/client_socket.h"
 #include "httpd/guard.h"
 #include "httpd/pool_object.h"
+#include "httpd/seat.h"
 #include "net/loop_threads.h"
 #include "httpd/httpd_api.h"
 
@@ -16,6 +18,7 @@ namespace cxxproxy::httpd {
 namespace {
 
 constexpr std::size_t kOneRead = 16 * 1024;
+constexpr std::size_t kWorthLargeReads = 16 * 1024;
 constexpr std::size_t kKeptCapacity = 4 * 1024;
 
 ap_filter_rec_t* g_plain = nullptr;
@@ -29,11 +32,13 @@ apr_status_t read_filter(ap_filter_t* filter, apr_bucket_brigade* out, ap_input_
 
 }  // namespace
 
-ClientInlet* ClientInlet::make(conn_rec* c) {
-  auto* const inlet = own_in_pool(c->pool, std::unique_ptr<ClientInlet>(new ClientInlet(c)));
+ClientInlet* ClientInlet::make(conn_rec* c, request_rec* r) {
+  core_net_rec* const net = core_net(c);
+  if (net == nullptr) return nullptr;
+  auto* const inlet = own_in_pool(c->pool, std::unique_ptr<ClientInlet>(new ClientInlet(c, net)));
   inlet->brigade_ = apr_brigade_create(c->pool, c->bucket_alloc);
   inlet->tls_ = ap_ssl_conn_is_ssl(c) != 0;
-  inlet->self_ = ap_add_input_filter_handle(inlet->tls_ ? g_tls : g_plain, inlet, nullptr, c);
+  inlet->self_ = ap_add_input_filter_handle(inlet->tls_ ? g_tls : g_plain, inlet, r, c);
   return inlet->self_ != nullptr && inlet->self_->next != nullptr ? inlet : nullptr;
 }
 
@@ -94,6 +99,34 @@ ClientInlet::Fill ClientInlet::fill_through(ap_filter_t* next) {
 
 bool ClientInlet::drain_core() { return fill_through(self_->next) == Fill::Ok; }
 
+// The core keeps nothing that it has read.
+bool ClientInlet::may_read_socket() const noexcept {
+  if (tls_ || net_->in_ctx == nullptr || net_->in_ctx->b == nullptr) return false;
+  apr_bucket_brigade* const kept = net_->in_ctx->b;
+  return APR_BRIGADE_EMPTY(kept) || APR_BUCKET_IS_SOCKET(APR_BRIGADE_FIRST(kept));
+}
+
+apr_status_t ClientInlet::read_large(apr_bucket_brigade* out, std::size_t most) {
+  const std::size_t size = std::min(most, kLargeRead);
+  auto* const bytes = static_cast<char*>(std::malloc(size));
+  if (bytes == nullptr) return APR_ENOMEM;
+  ssize_t got = 0;
+  do {
+    got = ::recv(client_descriptor(*connection_), bytes, size, MSG_DONTWAIT);
+  } while (got < 0 && errno == EINTR);
+  if (got <= 0) {
+    const apr_status_t status = got == 0 ? APR_EOF : APR_FROM_OS_ERROR(errno);
+    std::free(bytes);
+    return status;
+  }
+  // Little in a large piece of memory is copied.
+  const auto length = static_cast<std::size_t>(got);
+  const bool copies = length < size / 4;
+  APR_BRIGADE_INSERT_TAIL(out, apr_bucket_heap_create(bytes, length, copies ? nullptr : std::free, connection_->bucket_alloc));
+  if (copies) std::free(bytes);
+  return APR_SUCCESS;
+}
+
 // Heap buckets: a reader may keep them.
 void ClientInlet::give(apr_bucket_brigade* out, std::size_t size, bool take) {
   APR_BRIGADE_INSERT_TAIL(out, apr_bucket_heap_create(held_.data() + begin_, size, nullptr, connection_->bucket_alloc));
@@ -110,6 +143,10 @@ apr_status_t ClientInlet::read(ap_filter_t* self, apr_bucket_brigade* out, ap_in
   if (empty()) {
     if (on_loop_ && block == APR_NONBLOCK_READ) return APR_EAGAIN;
     if (on_loop_) net::LoopThreads::let_others_go_on();
+    if (mode == AP_MODE_READBYTES && most >= static_cast<apr_off_t>(kWorthLargeReads) && may_read_socket()) {
+      const apr_status_t status = read_large(out, static_cast<std::size_t>(most));
+      if (!APR_STATUS_IS_EAGAIN(status) || block == APR_NONBLOCK_READ) return status;
+    }
     return ap_get_brigade(self->next, out, mode, block, most);
   }
   const std::size_t held = held_.size() - begin_;
@@ -129,6 +166,11 @@ apr_status_t ClientInlet::read(ap_filter_t* self, apr_bucket_brigade* out, ap_in
       give(out, held, true);
       return APR_SUCCESS;
   }
+}
+
+void read_in_large_pieces(request_rec* r) {
+  Seat* const seat = r->connection->master == nullptr ? seat_of(r->connection) : nullptr;
+  if (seat != nullptr && seat->inlet == nullptr) seat->inlet = ClientInlet::make(r->connection, r);
 }
 
 void register_client_inlet() {

@@ -4,7 +4,8 @@
 //         then reads it from here like from the network. For a plain connection it sits right above the core and reads the
 //         socket itself; with TLS it sits above mod_ssl's filter and reads through it.
 //         On the loop it answers a read that may not wait without asking the system, because whatever has come is here
-//         already; that is httpd's look for a pipelined request. On a worker it passes everything on once it is empty.
+//         already; that is httpd's look for a pipelined request. On a worker it passes everything on once it is empty, but
+//         reads the content of a large request from a plain connection in pieces of kLargeRead, where the core takes 8,000 bytes.
 // SHAPES  One for each connection that was ever the loop's, in the connection's pool; added at its first adoption.
 //         Holds no memory while it is empty, kMostHeld bytes at most otherwise.
 // ERRORS  fill() tells that the client has closed, or that its connection failed; the reader of the filter
@@ -22,8 +23,10 @@ class ClientInlet {
  public:
   static constexpr std::size_t kMostHeld = 64 * 1024;
 
-  // Null when the connection has something that does not let it: no core filter at its end.
-  static ClientInlet* make(conn_rec* c);
+  static constexpr std::size_t kLargeRead = 64 * 1024;
+
+  // Within a request, or between two. Null when the connection's filters are not as we know them.
+  static ClientInlet* make(conn_rec* c, request_rec* r);
 
   enum class Fill : std::uint8_t { Ok, Ended };
   // Takes what has come. Afterwards nothing is left in the socket, or may_have_more() says so.
@@ -46,14 +49,17 @@ class ClientInlet {
   apr_status_t read(ap_filter_t* self, apr_bucket_brigade* out, ap_input_mode_t mode, apr_read_type_e block, apr_off_t most);
 
  private:
-  explicit ClientInlet(conn_rec* c) noexcept : connection_(c) {}
+  ClientInlet(conn_rec* c, core_net_rec* net) noexcept : connection_(c), net_(net) {}
 
+  bool may_read_socket() const noexcept;
+  apr_status_t read_large(apr_bucket_brigade* out, std::size_t most);
   Fill fill_plain();
   Fill fill_through(ap_filter_t* next);
   void give(apr_bucket_brigade* out, std::size_t size, bool take);
   void skip_line_ends() noexcept;
 
   conn_rec* const connection_;
+  core_net_rec* const net_;
   ap_filter_t* self_ = nullptr;
   apr_bucket_brigade* brigade_ = nullptr;
   std::string held_;
@@ -64,6 +70,9 @@ class ClientInlet {
   bool end_has_come_ = false;
   bool on_loop_ = false;
 };
+
+// This request has content that is worth larger reads.
+void read_in_large_pieces(request_rec* r);
 
 void register_client_inlet();
 

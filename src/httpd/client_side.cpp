@@ -105,6 +105,10 @@ void ClientSide::read_facts() {
   facts_.expects_continue = r_->expecting_100 != 0 && settings_.continue_from_backend;
 }
 
+bool ClientSide::has_much_content() const noexcept {
+  return facts_.body == BodyKind::Chunked || (facts_.body == BodyKind::Length && facts_.length > exchange::kPrefetch);
+}
+
 // What the client would like to switch to; nothing from HTTP/1.0 and from documents that are included.
 std::string_view ClientSide::offered_upgrade() const {
   if (r_->proto_num < HTTP_VERSION(1, 1) || r_->main != nullptr || r_->prev != nullptr) return {};

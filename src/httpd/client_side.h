@@ -42,6 +42,8 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   base::ProxyErrc problem() const noexcept { return problem_; }
   // Reads the body to its end where a switch asks for its length. False: answer filter_status().
   bool prepare_body();
+  // More than the prefetch, as far as is known.
+  bool has_much_content() const noexcept;
   bool needs_spool() const noexcept { return needs_spool_; }
 
   int filter_status() const noexcept { return filter_status_; }

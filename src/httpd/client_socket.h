@@ -1,6 +1,7 @@
 // The client's own socket, for what APR has no call for.
 //
-// WHAT    The descriptor of a connection's socket; -1 where it has none of its own: an HTTP/2 stream.
+// WHAT    The descriptor of a connection's socket; -1 where it has none of its own: an HTTP/2 stream. And the core's
+//         record behind it.
 #pragma once
 
 #include <apr_portable.h>
@@ -14,6 +15,15 @@ inline int client_descriptor(const conn_rec& connection) noexcept {
   apr_socket_t* const socket = ap_get_conn_socket(const_cast<conn_rec*>(&connection));  // it only reads
   apr_os_sock_t descriptor = -1;
   return socket != nullptr && apr_os_sock_get(&descriptor, socket) == APR_SUCCESS ? descriptor : -1;
+}
+
+// What the core's filters at the ends of a connection share, if it is as we know it: what they read from and write
+// to can then be looked at and replaced.
+inline core_net_rec* core_net(conn_rec* c) noexcept {
+  ap_filter_t* last = c->output_filters;
+  while (last->next != nullptr) last = last->next;
+  auto* const net = static_cast<core_net_rec*>(last->ctx);
+  return last->frec == ap_core_output_filter_handle && net != nullptr && net->c == c && net->client_socket == ap_get_conn_socket(c) ? net : nullptr;
 }
 
 }  // namespace cxxproxy::httpd

@@ -143,8 +143,8 @@ Built build_url(const request_rec* r, const Choice& choice, const config::Variab
   // "ProxyPass / http://h" and /foo: without a slash the client would choose another host or port.
   const bool authority_is_open = authority_end(url) == url.size();
   const bool would_change_host = authority_is_open && !rest.empty() && rest.front() != '/' && rest.front() != '?';
-  built.url = url;
-  built.url->append(would_change_host ? "/" : "").append(rest).append(query);
+  built.url.emplace().reserve(url.size() + 1 + rest.size() + query.size());
+  built.url->append(url).append(would_change_host ? "/" : "").append(rest).append(query);
   return built;
 }
 

@@ -133,18 +133,6 @@ struct Adoption final : net::LoopActor {
 
 // ---------------------------------------------------------------- to the loop and back
 
-namespace {
-
-// The core's last output filter, if it is as we know it: what it writes to can be replaced.
-core_net_rec* net_of(conn_rec* c) noexcept {
-  ap_filter_t* last = c->output_filters;
-  while (last->next != nullptr) last = last->next;
-  auto* const net = static_cast<core_net_rec*>(last->ctx);
-  return last->frec == ap_core_output_filter_handle && net != nullptr && net->c == c && net->client_socket == ap_get_conn_socket(c) ? net : nullptr;
-}
-
-}  // namespace
-
 // What httpd reads from and writes to.
 void Adoption::use_socket(apr_socket_t* socket, const apr_socket_t* instead_of) noexcept {
   net_->client_socket = socket;
@@ -160,10 +148,11 @@ void Adoption::use_socket(apr_socket_t* socket, const apr_socket_t* instead_of) 
 bool Adoption::prepare() {
   conn_rec* const c = seat.connection;
   if (event < 0) event = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  net_ = net_of(c);
+  net_ = core_net(c);
   socket_ = ap_get_conn_socket(c);
   if (event < 0 || net_ == nullptr || apr_os_sock_get(&client_, socket_) != APR_SUCCESS) return false;
-  if (inlet == nullptr && (inlet = ClientInlet::make(c)) == nullptr) return false;
+  inlet = seat.inlet = seat.inlet != nullptr ? seat.inlet : ClientInlet::make(c, nullptr);
+  if (inlet == nullptr) return false;
   if (alias_ == nullptr) {
     apr_interval_time_t timeout = 0;
     if (apr_os_sock_put(&alias_, &client_, c->pool) != APR_SUCCESS) return false;

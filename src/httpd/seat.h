@@ -17,6 +17,7 @@
 
 namespace cxxproxy::httpd {
 
+class ClientInlet;
 struct Adoption;
 
 // For a request that is called from a waiting line.
@@ -39,6 +40,7 @@ struct Seat {
   unsigned why = 0;           // Wake bits of the last wait
   KeepAlive keep_alive{};
   SpotWaker waker{};
+  ClientInlet* inlet = nullptr;  // made when it is first wanted
   Adoption* adoption = nullptr;  // reactor.h; made when it is first adopted
   const std::string* asked = nullptr;  // the name, in the configuration, of the backend or balancer of its last request
 };

@@ -1,6 +1,7 @@
 #include "httpd/served_request.h"
 
 #include "httpd/child_state.h"
+#include "httpd/client_inlet.h"
 #include "httpd/config_hooks.h"
 #include "httpd/keep_alive.h"
 #include "httpd/mapping.h"
@@ -32,6 +33,7 @@ int ServedRequest::begin(const exchange::Destination& destination) {
     r_->connection->keepalive = AP_CONN_CLOSE;
     return refuse(r_, base::info(client.problem()).status, "the request's body framing is not understood");
   }
+  if (client.has_much_content() && !is_tls(r_)) read_in_large_pieces(r_);
   if (client.needs_spool()) may_block(r_);
   if (!client.prepare_body()) {
     tell_end(r_, client.problem());
