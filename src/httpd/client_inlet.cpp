@@ -99,11 +99,15 @@ ClientInlet::Fill ClientInlet::fill_through(ap_filter_t* next) {
 
 bool ClientInlet::drain_core() { return fill_through(self_->next) == Fill::Ok; }
 
-// The core keeps nothing that it has read.
-bool ClientInlet::may_read_socket() const noexcept {
-  if (tls_ || net_->in_ctx == nullptr || net_->in_ctx->b == nullptr) return false;
+// Bytes that the core has read from the socket and nobody has had yet.
+apr_off_t ClientInlet::kept_by_core() const noexcept {
+  if (net_->in_ctx == nullptr || net_->in_ctx->b == nullptr) return 0;
   apr_bucket_brigade* const kept = net_->in_ctx->b;
-  return APR_BRIGADE_EMPTY(kept) || APR_BUCKET_IS_SOCKET(APR_BRIGADE_FIRST(kept));
+  apr_off_t bytes = 0;
+  for (apr_bucket* bucket = APR_BRIGADE_FIRST(kept); bucket != APR_BRIGADE_SENTINEL(kept) && !APR_BUCKET_IS_SOCKET(bucket); bucket = APR_BUCKET_NEXT(bucket)) {
+    bytes += static_cast<apr_off_t>(bucket->length);
+  }
+  return bytes;
 }
 
 apr_status_t ClientInlet::read_large(apr_bucket_brigade* out, std::size_t most) {
@@ -143,7 +147,8 @@ apr_status_t ClientInlet::read(ap_filter_t* self, apr_bucket_brigade* out, ap_in
   if (empty()) {
     if (on_loop_ && block == APR_NONBLOCK_READ) return APR_EAGAIN;
     if (on_loop_) net::LoopThreads::let_others_go_on();
-    if (mode == AP_MODE_READBYTES && most >= static_cast<apr_off_t>(kWorthLargeReads) && may_read_socket()) {
+    if (mode == AP_MODE_READBYTES && !tls_ && most >= static_cast<apr_off_t>(kWorthLargeReads)) {
+      if (const apr_off_t kept = kept_by_core(); kept > 0) return ap_get_brigade(self->next, out, mode, block, std::min(most, kept));
       const apr_status_t status = read_large(out, static_cast<std::size_t>(most));
       if (!APR_STATUS_IS_EAGAIN(status) || block == APR_NONBLOCK_READ) return status;
     }

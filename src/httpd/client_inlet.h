@@ -51,7 +51,7 @@ class ClientInlet {
  private:
   ClientInlet(conn_rec* c, core_net_rec* net) noexcept : connection_(c), net_(net) {}
 
-  bool may_read_socket() const noexcept;
+  apr_off_t kept_by_core() const noexcept;
   apr_status_t read_large(apr_bucket_brigade* out, std::size_t most);
   Fill fill_plain();
   Fill fill_through(ap_filter_t* next);
