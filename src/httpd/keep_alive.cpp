@@ -14,9 +14,8 @@ namespace cxxproxy::httpd {
 namespace {
 
 constexpr unsigned kMissesToGiveUp = 2;
-// With so few a thread each is the quickest; with more of them the event loop is.
+// With so few a thread each is the quickest; with more of them the event loop is, and beside it threads would only take turns.
 constexpr unsigned kFewAtWork = 2;
-constexpr unsigned kFewAdopted = 8;
 
 std::atomic<unsigned> g_at_work{0};
 
@@ -25,6 +24,8 @@ bool threads_to_spare(const ChildState& child) noexcept {
   return g_at_work.load(std::memory_order_relaxed) <= child.threads() - child.threads() / 4;
 }
 
+bool stays(const ChildState& child) noexcept { return child.stay() != base::Duration::zero() && threads_to_spare(child); }
+
 // Whatever else is to be done with the connection is the MPM's work: the rest of an answer, what was read
 // too much, a lingering close.
 bool only_waits(conn_rec* c, const KeepAlive& state) noexcept {
@@ -32,7 +33,7 @@ bool only_waits(conn_rec* c, const KeepAlive& state) noexcept {
          c->clogging_input_filters == 0 && c->data_in_input_filters == 0;
 }
 
-bool is_crowded() noexcept { return g_at_work.load(std::memory_order_relaxed) > kFewAtWork || adopted() >= kFewAdopted; }
+bool is_crowded() noexcept { return g_at_work.load(std::memory_order_relaxed) > kFewAtWork || requests_on_loop() > 0; }
 
 }  // namespace
 
@@ -64,7 +65,7 @@ void note_proxied(KeepAlive& state, const request_rec* r) noexcept {
 namespace {
 
 bool is_quick(const conn_rec* c, KeepAlive& state, const ChildState& child) noexcept {
-  if (child.stay() == base::Duration::zero() || state.misses >= kMissesToGiveUp || !threads_to_spare(child)) return false;
+  if (state.misses >= kMissesToGiveUp || !stays(child)) return false;
   const base::Duration span = std::min(child.stay(), base::Duration(state.timeout));
   pollfd client{client_descriptor(*c), POLLIN, 0};
   const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(span).count();
@@ -98,7 +99,8 @@ AfterRequest after_request(conn_rec* c, KeepAlive& state, bool adoptable) noexce
     c->cs->state = CONN_STATE_READ_REQUEST_LINE;
     return AfterRequest::Here;
   }
-  if (adoptable) return AfterRequest::Adopt;
+  // A client that was late once may be quick again.
+  if (adoptable && (state.misses >= kMissesToGiveUp || !stays(child))) return AfterRequest::Adopt;
   put_under_guard(c, state, child);
   return AfterRequest::Mpm;
 }

@@ -51,6 +51,7 @@ EventLoop* g_loop = nullptr;
 Bans* g_bans = nullptr;
 module* g_mpm = nullptr;
 unsigned g_room = 0;
+std::atomic<unsigned> g_requests{0};
 // Of no row in the scoreboard. httpd's error log says "client" only for connections that have a handle.
 ap_sb_handle_t* g_no_row = nullptr;
 // Stands for the MPM's record of a connection, of which it is larger. What the MPM's hooks write here nobody reads.
@@ -115,6 +116,7 @@ struct Adoption final : net::LoopActor {
   Back wait_for_client();
   void leave(Back kind) noexcept;
   bool goes_on() const noexcept;
+  void count(bool waits) noexcept;
 
   core_net_rec* net_ = nullptr;
   apr_socket_t* socket_ = nullptr;  // the MPM's
@@ -127,6 +129,7 @@ struct Adoption final : net::LoopActor {
   Instant idle_until_{};
   Instant parked_at_{};  // of the request that waits: when it is counted as parked
   bool stopping_ = false;
+  bool counted_ = false;  // in g_requests
   bool answered_ = false;  // a request was begun here since the last look at what to wait for
   LoopWaker waker_{};
 };
@@ -190,6 +193,7 @@ void Adoption::begin() {
   const Instant now = child.clock().now();
   bounce_at_ = now + Duration(seat.keep_alive.polled) * 7 / 10;
   if (back != Back::Bounce) idle_until_ = now + Duration(seat.keep_alive.timeout);
+  count(seat.served != nullptr);
   const bool goes_on_at_once = back == Back::Bounce || !inlet->empty();
   back = Back::None;
   g_loop->set_until(place, std::min(idle_until_, bounce_at_));
@@ -214,6 +218,7 @@ void Adoption::leave(Back kind) noexcept {
 void Adoption::end() noexcept {
   if (!adopted) return;
   adopted = false;
+  count(false);
   conn_rec* const c = seat.connection;
   if (g_loop->seize(place, *this)) {
     if (seat.served != nullptr) leave_line(seat);
@@ -267,7 +272,10 @@ bool Adoption::go_on_serving(unsigned why) {
   if ((seat.served->step().needs & exchange::kClientReadable) != 0) (void)inlet->fill();
   seat.why = why;
   seat.connection->sbh = g_no_row;
-  if (!go_on(seat, false, Driver::Loop)) return false;
+  if (!go_on(seat, false, Driver::Loop)) {
+    count(false);
+    return false;
+  }
   wait_for_exchange();
   return true;
 }
@@ -285,6 +293,12 @@ void Adoption::wait_for_exchange() {
   }
   g_loop->set_until(place, std::min({served.until(), bounce_at_, parked_at_}));
   if (step.line != nullptr && !step.line->watch(*step.waiter, waker_)) g_loop->wake(place, net::kWakeSlot);
+}
+
+void Adoption::count(bool waits) noexcept {
+  if (counted_ == waits) return;
+  counted_ = waits;
+  (void)(waits ? g_requests.fetch_add(1, std::memory_order_relaxed) : g_requests.fetch_sub(1, std::memory_order_relaxed));
 }
 
 // The connection lives after its last request.
@@ -311,6 +325,7 @@ Back Adoption::next_requests() {
     }
     if (serve_next()) {
       parked_at_ = child_state()->clock().now() + kParkedAfter;
+      count(true);
       wait_for_exchange();
       return Back::None;
     }
@@ -371,7 +386,7 @@ bool can_adopt(const Seat& seat) noexcept {
   return !g_bans->is_barred(seat.asked, child_state()->clock().now());
 }
 
-unsigned adopted() noexcept { return g_loop != nullptr ? g_loop->count() : 0; }
+unsigned requests_on_loop() noexcept { return g_requests.load(std::memory_order_relaxed); }
 
 bool adopt_next(Seat& seat) {
   conn_rec* const c = seat.connection;

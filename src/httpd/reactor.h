@@ -31,8 +31,8 @@ void stop_reactor() noexcept;
 
 // After a request on a worker: would the loop take this connection?
 bool can_adopt(const Seat& seat) noexcept;
-// How many connections are the loop's.
-unsigned adopted() noexcept;
+// How many requests wait there at the moment.
+unsigned requests_on_loop() noexcept;
 // It takes it, once the MPM has it. False: it cannot.
 bool adopt_next(Seat& seat);
 
