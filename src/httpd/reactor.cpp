@@ -205,6 +205,7 @@ void Adoption::leave(Back kind) noexcept {
   conn_rec* const c = seat.connection;
   back = kind;
   inlet->on_loop(false);
+  if (!inlet->empty()) c->data_in_input_filters = 1;  // or the MPM would wait for the client
   ap_set_module_config(c->conn_config, g_mpm, mpm_config_);
   c->cs = mpm_state_;
   c->sbh = nullptr;
@@ -218,7 +219,6 @@ void Adoption::leave(Back kind) noexcept {
 void Adoption::end() noexcept {
   if (!adopted) return;
   adopted = false;
-  count(false);
   conn_rec* const c = seat.connection;
   if (g_loop->seize(place, *this)) {
     if (seat.served != nullptr) leave_line(seat);
@@ -228,12 +228,13 @@ void Adoption::end() noexcept {
     c->cs = mpm_state_;
     g_loop->detach(place);
   }
+  count(false);
   if (c->sbh == g_no_row) c->sbh = nullptr;
   place = EventLoop::kNone;
   use_socket(socket_, alias_);
   (void)apr_os_sock_put(&socket_, &client_, c->pool);
-  std::uint64_t count = 0;
-  (void)!::read(event, &count, sizeof count);
+  std::uint64_t told = 0;
+  (void)!::read(event, &told, sizeof told);
 }
 
 // ---------------------------------------------------------------- on the loop
