@@ -1,0 +1,110 @@
+// One client connection and the event loop: how it gets there, what it does there, how it comes back.
+//
+// WHAT    The mechanism behind reactor.h, and the only code that knows which of httpd's pointers are exchanged while a
+//         connection is the loop's.
+// SHAPES  An Adoption lives in the connection's pool from the first time that the loop takes the connection. prepare(), begin()
+//         and end() are called by whoever has the connection for the MPM, run() by the loop; the place in the loop says who may
+//         touch the rest.
+// SOURCE  docs/decisions/0018-reactor.md
+#pragma once
+
+#include <atomic>
+
+#include "balancer/waiting_line.h"
+#include "base/clock.h"
+#include "httpd/bans.h"
+#include "httpd/client_inlet.h"
+#include "httpd/seat.h"
+#include "net/event_loop.h"
+#include "httpd/httpd_api.h"
+
+namespace cxxproxy::httpd {
+
+// Of the process; `loop` is null where there is no reactor.
+struct Reactor {
+  net::EventLoop* loop = nullptr;
+  Bans* bans = nullptr;
+  module* mpm = nullptr;
+  unsigned room = 0;                  // at most so many connections are adopted
+  std::atomic<unsigned> requests{0};  // that wait on the loop
+  // Of no row in the scoreboard. httpd's error log says "client" only for connections that have a handle.
+  ap_sb_handle_t* no_row = nullptr;
+};
+extern Reactor g_reactor;
+
+// Why the MPM has a connection back.
+enum class Back : std::uint8_t {
+  None,
+  Bounce,  // it would have timed it out: the loop takes it again at once
+  AsIs,    // in the state that its last request left it in
+  Close,
+  Bytes,   // a request is waiting, or a part of one
+};
+
+class LoopWaker final : public balancer::Waker {
+ public:
+  void wake() noexcept override { g_reactor.loop->wake(place, net::kWakeSlot); }
+  net::EventLoop::Place place = net::EventLoop::kNone;
+};
+
+struct Adoption final : net::LoopActor {
+  static constexpr unsigned kStrikes = 2;
+  // How often in a row it may be given back for a request that the loop does not serve.
+  static constexpr unsigned kMostInVain = 3;
+
+  explicit Adoption(Seat& its_seat) noexcept : seat(its_seat) {}
+  ~Adoption() {
+    if (event >= 0) ::close(event);
+  }
+
+  // It has not blocked the loop or come back in vain too often.
+  bool may_begin() const noexcept { return strikes < kStrikes && in_vain < kMostInVain; }
+  bool prepare();
+  void begin();
+  void end() noexcept;
+  void leave_state_in(conn_state_t& state) const noexcept {
+    state.state = own_state_.state;
+    state.sense = own_state_.sense;
+  }
+  void run(unsigned why) noexcept override;
+
+  Seat& seat;
+  ClientInlet* inlet = nullptr;
+  net::EventLoop::Place place = net::EventLoop::kNone;
+  int event = -1;       // what the MPM polls meanwhile
+  bool begins = false;  // once the MPM has the connection
+  bool adopted = false;
+  Back back = Back::None;
+  unsigned strikes = 0;
+  unsigned in_vain = 0;
+
+ private:
+  void use_socket(apr_socket_t* socket, const apr_socket_t* instead_of) noexcept;
+  Back turn(unsigned why);
+  bool go_on_serving(unsigned why);
+  Back next_requests();
+  bool serve_next();
+  void wait_for_exchange();
+  Back settle();
+  Back wait_for_client();
+  void leave(Back kind) noexcept;
+  bool goes_on() const noexcept;
+  void count(bool waits) noexcept;
+
+  core_net_rec* net_ = nullptr;
+  apr_socket_t* socket_ = nullptr;  // the MPM's
+  apr_socket_t* alias_ = nullptr;   // the client's descriptor once more, for httpd's filters
+  apr_os_sock_t client_ = -1;
+  conn_state_t* mpm_state_ = nullptr;
+  conn_state_t own_state_{};
+  void* mpm_config_ = nullptr;
+  base::Instant bounce_at_{};
+  base::Instant idle_until_{};
+  base::Instant parked_at_{};  // of the request that waits: when it is counted as parked
+  bool stopping_ = false;
+  bool counted_ = false;  // in g_reactor.requests
+  bool answered_ = false;  // a request was begun here since the last look at what to wait for
+  LoopWaker waker_{};
+};
+
+}  // namespace cxxproxy::httpd
