@@ -10,7 +10,6 @@
 namespace cxxproxy::net {
 namespace {
 
-constexpr base::Duration kLongestSleep = std::chrono::seconds(60);
 constexpr base::Duration kSeizeLook = std::chrono::microseconds(200);
 
 // What an epoll event belongs to: kind (1 bit), generation (31 bits), number.
@@ -30,14 +29,6 @@ std::uint32_t generation_of(std::uint64_t word) noexcept { return static_cast<st
 constexpr unsigned kPosted = 1u << 31;
 
 constexpr unsigned kClientEvents = EPOLLIN | EPOLLRDHUP | EPOLLET;
-
-unsigned why_of(unsigned events) noexcept {
-  unsigned why = 0;
-  if ((events & (EPOLLIN | EPOLLOUT)) != 0) why |= kWakeClient;
-  if ((events & EPOLLRDHUP) != 0) why |= kWakeClientClosed;
-  if ((events & (EPOLLHUP | EPOLLERR)) != 0) why |= kWakeClientGone;
-  return why;
-}
 
 }  // namespace
 
@@ -61,10 +52,8 @@ EventLoop::~EventLoop() {
   if (nudge_ >= 0) ::close(nudge_);
 }
 
-void EventLoop::nudge() noexcept {
-  const std::uint64_t one = 1;
-  (void)!::write(nudge_, &one, sizeof one);  // edge-triggered: it need not be read
-}
+// Edge-triggered: it need not be read.
+void EventLoop::nudge() noexcept { signal_event(nudge_); }
 
 // ---------------------------------------------------------------- places
 
@@ -243,7 +232,7 @@ void EventLoop::run_task(const LoopTask& task) noexcept {
   } else if ((task.tag & kStreamTag) != 0) {
     run_stream(number, generation_in(task.tag), task.what);
   } else {
-    deliver(number, generation_in(task.tag), why_of(task.what));
+    deliver(number, generation_in(task.tag), client_wake_bits(task.what));
   }
 }
 
@@ -301,11 +290,9 @@ void EventLoop::set_until(Place place, base::Instant until) {
 
 int EventLoop::next_timeout() noexcept {
   const base::MutexLock lock(timers_mutex_);
-  const base::Instant now = clock_.now();
-  base::Duration span = kLongestSleep;
-  if (!timers_.empty()) span = std::clamp(std::chrono::duration_cast<base::Duration>(timers_.top().at - now), base::Duration::zero(), kLongestSleep);
-  sleeping_until_.store(base::micros(now + span), std::memory_order_relaxed);
-  return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(span).count());
+  const Sleep sleep(clock_.now(), timers_.empty() ? base::Instant::max() : timers_.top().at);
+  sleeping_until_.store(base::micros(sleep.until), std::memory_order_relaxed);
+  return sleep.milliseconds();
 }
 
 void EventLoop::fire_timers() noexcept {

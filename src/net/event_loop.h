@@ -25,8 +25,8 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "net/loop_threads.h"
-#include "net/parking_lot.h"
 #include "net/stable_slots.h"
+#include "net/wake.h"
 #include "upstream/byte_stream.h"
 
 namespace cxxproxy::net {

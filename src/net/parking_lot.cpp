@@ -16,19 +16,8 @@ namespace {
 constexpr std::size_t kFreeWithSet = 256;
 // The kernel refuses to let one descriptor wake more than 500 sets that are themselves polled.
 constexpr std::size_t kSharing = 256;
-constexpr base::Duration kLongestSleep = std::chrono::seconds(60);
 
 enum Member : std::uint32_t { kUpstream, kClient, kReady };
-
-void signal_event(int event) noexcept {
-  const std::uint64_t one = 1;
-  (void)!::write(event, &one, sizeof one);
-}
-
-void clear_event(int event) noexcept {
-  std::uint64_t count = 0;
-  (void)!::read(event, &count, sizeof count);
-}
 
 bool change(int set, int operation, int descriptor, Member member, unsigned events) noexcept {
   epoll_event event{};
@@ -55,12 +44,7 @@ unsigned client_events(const Watch& watch) noexcept {
 
 unsigned wake_bits(const epoll_event& event) noexcept {
   if (event.data.u32 == kReady) return 0;
-  if (event.data.u32 == kUpstream) return kWakeUpstream;
-  unsigned why = 0;
-  if ((event.events & (EPOLLHUP | EPOLLERR)) != 0) why |= kWakeClientGone;
-  if ((event.events & EPOLLRDHUP) != 0) why |= kWakeClientClosed;
-  if ((event.events & (EPOLLIN | EPOLLOUT)) != 0) why |= kWakeClient;
-  return why;
+  return event.data.u32 == kUpstream ? unsigned{kWakeUpstream} : client_wake_bits(event.events);
 }
 
 }  // namespace
@@ -254,11 +238,9 @@ void ParkingLot::fire(Spot spot, unsigned why) {
 }
 
 int ParkingLot::next_timeout() {
-  const base::Instant now = clock_.now();
-  base::Duration span = kLongestSleep;
-  if (!heap_.empty()) span = std::clamp(std::chrono::duration_cast<base::Duration>(places_[heap_.front()].until - now), base::Duration::zero(), kLongestSleep);
-  sleeping_until_ = now + span;
-  return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(span).count());
+  const Sleep sleep(clock_.now(), heap_.empty() ? base::Instant::max() : places_[heap_.front()].until);
+  sleeping_until_ = sleep.until;
+  return sleep.milliseconds();
 }
 
 void ParkingLot::fire_expired() {

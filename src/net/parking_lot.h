@@ -21,19 +21,9 @@
 
 #include "base/clock.h"
 #include "base/mutex.h"
+#include "net/wake.h"
 
 namespace cxxproxy::net {
-
-enum Wake : unsigned {
-  kWakeUpstream = 1u << 0,      // the backend's descriptor is ready
-  kWakeClient = 1u << 1,        // the client's is
-  kWakeClientClosed = 1u << 2,  // the client closed its sending side, or altogether
-  kWakeClientGone = 1u << 3,    // reset, or closed in both directions
-  kWakeTime = 1u << 4,
-  kWakeSlot = 1u << 5,          // woken by wake()
-  kWakeStop = 1u << 6,          // the server is being stopped
-  kWakeAgain = 1u << 7,         // on an event loop: it asked for another turn
-};
 
 struct Watch {
   int upstream = -1;

@@ -107,7 +107,7 @@ SocketStream::~SocketStream() {
 
 IoResult SocketStream::read(std::span<char> into, Wait wait) noexcept {
   const std::uint32_t events = notes_ != nullptr ? notes_->events.load() : 0;
-  if (wait == Wait::Told && notes_ != nullptr && events == notes_->seen && !notes_->ending.load()) return {IoStatus::WouldBlock, 0, 0};
+  if (wait == Wait::Told && known_idle()) return {IoStatus::WouldBlock, 0, 0};
   for (;;) {
     const ssize_t got = ::recv(descriptor_, into.data(), into.size(), wait == Wait::Patience ? 0 : MSG_DONTWAIT);
     // A read that was filled may have left something behind that no event will tell of.
