@@ -82,10 +82,7 @@ Step Exchange::step() {
     step.tunnel = state_ == State::Tunnel;
     if (step.tunnel) step.deadline = std::min(step.deadline, tunnel_deadline_);
     if (head_held_) step.deadline = std::min(step.deadline, held_until_);
-    if (lease_ && lease_.stream() != nullptr) {
-      step.upstream = lease_.stream();
-      step.upstream_descriptor = step.upstream->descriptor();
-    }
+    if (lease_) step.upstream = lease_.stream();
     if ((needs & kPoolSlot) != 0) {
       step.line = destination_.line;
       step.waiter = &waiter_;

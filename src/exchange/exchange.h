@@ -80,8 +80,7 @@ struct Step {
   bool done = false;
   unsigned needs = 0;  // Need bits; any of them, or the deadline, is a reason to call step() again
   base::Instant deadline{};
-  int upstream_descriptor = -1;
-  upstream::ByteStream* upstream = nullptr;
+  upstream::ByteStream* upstream = nullptr;  // the connection to the backend, where there is one
   bool tunnel = false;  // bytes of another protocol are relayed
   const config::MemberSpec* member = nullptr;  // where it waits; null: none is chosen yet
   bool waited = false;  // the thread has already waited one stream patience for it, or it is not worth it

@@ -63,7 +63,7 @@ Waiter::Result Waiter::poll_both(const Step& step, bool body_complete, Duration 
   short upstream_events = 0;
   if ((step.needs & exchange::kUpstreamReadable) != 0) upstream_events |= POLLIN;
   if ((step.needs & exchange::kUpstreamWritable) != 0) upstream_events |= POLLOUT;
-  if (upstream_events != 0) descriptors[count++] = {step.upstream_descriptor, upstream_events, 0};
+  if (upstream_events != 0) descriptors[count++] = {step.upstream->descriptor(), upstream_events, 0};
   const bool body_wanted = (step.needs & exchange::kClientReadable) != 0;
   const nfds_t client_place = count;
   if (client_ >= 0) {

@@ -92,7 +92,7 @@ net::Watch watch_of(const Seat& seat) {
   const ServedRequest& served = *seat.served;
   const exchange::Step& step = served.step();
   net::Watch watch;
-  watch.upstream = step.upstream_descriptor;
+  if (step.upstream != nullptr) watch.upstream = step.upstream->descriptor();
   watch.upstream_readable = (step.needs & exchange::kUpstreamReadable) != 0;
   watch.upstream_writable = (step.needs & exchange::kUpstreamWritable) != 0;
   watch.client = seat.client;

@@ -377,7 +377,7 @@ std::string FaultWorld::wait(const exchange::Step& step) {
   if (step.deadline <= now || step.deadline > now + std::chrono::hours(1)) return "a wait without a deadline";
   if (step.needs == 0) return "a wait for nothing";
   const bool upstream = (step.needs & (exchange::kUpstreamReadable | exchange::kUpstreamWritable)) != 0;
-  if (upstream && step.upstream_descriptor != 42) return "a wait for a backend without its descriptor";
+  if (upstream && (step.upstream == nullptr || step.upstream->descriptor() != 42)) return "a wait for a backend without its descriptor";
   if ((step.needs & exchange::kPoolSlot) != 0 && (step.line == nullptr || step.waiter == nullptr || !step.waiter->waits())) return "a wait for a slot outside of the line";
   if (client.status == 0) {
     const bool writing = write_blocked_ != nullptr && write_blocked_->alive;
