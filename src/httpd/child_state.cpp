@@ -109,33 +109,24 @@ bool ChildState::open_parking_lot(unsigned capacity, base::Duration park_after) 
 // The lot itself stays: connections that are cleaned up later still ask for it.
 void ChildState::stop_threads() noexcept {
   stop_reactor();
-  if (end_watch_) end_watch_->stop();
+  end_watch_.stop();
   bells_->stop();
   if (lot_) lot_->stop();
   if (idle_) idle_->stop();
-  if (stop_watch_) stop_watch_->stop();
 }
 
-bool ChildState::drain_tunnels(base::Duration span) {
-  stop_watch_ = std::make_unique<net::PeriodicThread>();
-  const bool started = stop_watch_->start([this, span] {
+bool ChildState::watch_for_end(std::optional<base::Duration> tunnels) {
+  const bool started = end_watch_.start([this, tunnels] {
     if (!server_stops()) return true;
-    tunnels_end_at_.store((clock_.now() + span).time_since_epoch().count(), std::memory_order_relaxed);
-    if (lot_) lot_->wake_all(net::kWakeStop);
-    return false;
-  });
-  if (started) return true;
-  stop_watch_.reset();
-  return false;
-}
-
-bool ChildState::watch_for_end() {
-  end_watch_ = std::make_unique<net::PeriodicThread>();
-  return end_watch_->start([] {
-    if (!server_stops()) return true;
+    if (tunnels && tunnels_end_at() == base::Instant::max()) {
+      tunnels_end_at_.store((clock_.now() + *tunnels).time_since_epoch().count(), std::memory_order_relaxed);
+      if (lot_) lot_->wake_all(net::kWakeStop);
+    }
     end_adoptions();
     return true;  // those that were busy then are idle later
   });
+  drains_tunnels_ = started && tunnels.has_value();
+  return started;
 }
 
 bool ChildState::guard_idle_connections() {
@@ -197,13 +188,14 @@ void make_child_state(apr_pool_t* pchild, server_rec* main_server) noexcept {
       const bool opened = room != 0 && g_child->open_parking_lot(room, main.park_after.value_or(std::chrono::milliseconds(1)));
       if (!opened) ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main_server, "CXP0061: waiting requests cannot be parked in this child");
       g_child->set_stay(main.keep_alive_stay.value_or(kKeepAliveStay));
-      loops = opened && reactor != config::Reactor::Off && start_reactor(g_child->clock(), room) && g_child->watch_for_end();
+      loops = opened && reactor != config::Reactor::Off && start_reactor(g_child->clock(), room);
       if (opened && mpm_can_wait_for_clients() && main.keep_alive_guard.value_or(true)) (void)g_child->guard_idle_connections();
     }
+    const auto drain = mpm_can_drain() ? main.tunnel_drain.value : std::nullopt;
+    if (loops || drain) loops = g_child->watch_for_end(drain) && loops;
     if (reactor == config::Reactor::On && !loops) {
       ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main_server, "CXP0065: no event loop in this child: it takes the event MPM of httpd 2.4.63 or later, and ProxyParkMax above 0");
     }
-    if (main.tunnel_drain.is_set() && mpm_can_drain()) (void)g_child->drain_tunnels(*main.tunnel_drain.value);
     if (!g_child->listen()) ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main_server, "CXP0070: no thread to hear other child processes, waiting requests look for free connections by themselves");
     apr_pool_pre_cleanup_register(pchild, nullptr, child_ends);
     return 0;

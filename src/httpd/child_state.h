@@ -60,16 +60,15 @@ class ChildState {
   // How long a wait is spent on the thread before the request is parked.
   base::Duration park_after() const noexcept { return park_after_; }
 
-  // From the moment in which this child is to stop, tunnels may last for so long.
-  bool drain_tunnels(base::Duration span);
-  bool drains_tunnels() const noexcept { return stop_watch_ != nullptr; }
+  // From the moment in which this child is to stop, connections that the event loop has idle are given back, and tunnels may
+  // last for so long.
+  bool watch_for_end(std::optional<base::Duration> tunnels);
+  bool drains_tunnels() const noexcept { return drains_tunnels_; }
   base::Instant tunnels_end_at() const noexcept { return base::Instant(base::Duration(tunnels_end_at_.load(std::memory_order_relaxed))); }
 
   // keep_alive.h. Null where nobody is guarded.
   net::IdleConnections* idle_connections() const noexcept { return idle_.get(); }
   bool guard_idle_connections();
-  // reactor.h: gives idle connections back when the server is to end.
-  bool watch_for_end();
   base::Duration stay() const noexcept { return stay_; }
   void set_stay(base::Duration stay) noexcept { stay_ = stay; }
   unsigned threads() const noexcept { return threads_; }
@@ -100,8 +99,8 @@ class ChildState {
   base::Duration park_after_{};
   std::unique_ptr<net::IdleConnections> idle_;
   std::atomic<base::Duration::rep> tunnels_end_at_{base::Instant::max().time_since_epoch().count()};
-  std::unique_ptr<net::PeriodicThread> stop_watch_;
-  std::unique_ptr<net::PeriodicThread> end_watch_;
+  bool drains_tunnels_ = false;
+  net::PeriodicThread end_watch_;
   base::Duration stay_{};
   unsigned threads_ = 1;
 };
