@@ -37,6 +37,7 @@ struct Parked {
 struct ParkedBoth {
   Parked requests;
   Parked tunnels;
+  bool is_empty() const noexcept { return requests.count == 0 && tunnels.count == 0; }
 };
 
 class ParkedCounts {

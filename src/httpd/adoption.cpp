@@ -58,15 +58,15 @@ bool Adoption::prepare() {
   net_ = core_net(c);
   socket_ = ap_get_conn_socket(c);
   if (event < 0 || net_ == nullptr || apr_os_sock_get(&client_, socket_) != APR_SUCCESS) return false;
-  inlet = seat.inlet = seat.inlet != nullptr ? seat.inlet : ClientInlet::make(c, nullptr);
-  if (inlet == nullptr) return false;
+  if (seat.inlet == nullptr) seat.inlet = ClientInlet::make(c, nullptr);
+  if (seat.inlet == nullptr) return false;
   if (alias_ == nullptr) {
     apr_interval_time_t timeout = 0;
     if (apr_os_sock_put(&alias_, &client_, c->pool) != APR_SUCCESS) return false;
     (void)apr_socket_timeout_get(socket_, &timeout);
     (void)apr_socket_timeout_set(alias_, timeout);
   }
-  return inlet->drain_core();
+  return inlet().drain_core();
 }
 
 // The MPM has done with the connection but for polling it. The loop may run, and even be done with it, before it does
@@ -90,31 +90,36 @@ void Adoption::begin() {
   mpm_config_ = ap_get_module_config(c->conn_config, g_reactor.mpm);
   ap_set_module_config(c->conn_config, g_reactor.mpm, g_shield);
   c->sbh = nullptr;
-  inlet->on_loop(true);
-  inlet->more_has_come();
+  inlet().on_loop(true);
+  inlet().more_has_come();
   adopted = true;
   waker_.place = place;
   const Instant now = child.clock().now();
   bounce_at_ = now + Duration(seat.keep_alive.polled) * 7 / 10;
   if (back != Back::Bounce) idle_until_ = now + Duration(seat.keep_alive.timeout);
   count(seat.served != nullptr);
-  const bool goes_on_at_once = back == Back::Bounce || !inlet->empty();
+  const bool goes_on_at_once = back == Back::Bounce || !inlet().empty();
   back = Back::None;
   g_reactor.loop->set_until(place, std::min(idle_until_, bounce_at_));
   g_reactor.loop->release(place, goes_on_at_once ? net::kWakeAgain : 0u);
 }
 
+// What the MPM's hooks look at is as it was.
+void Adoption::give_up(Back kind) noexcept {
+  conn_rec* const c = seat.connection;
+  back = kind;
+  inlet().on_loop(false);
+  ap_set_module_config(c->conn_config, g_reactor.mpm, mpm_config_);
+  c->cs = mpm_state_;
+}
+
 // On the loop, the last that it does with the connection.
 void Adoption::leave(Back kind) noexcept {
   conn_rec* const c = seat.connection;
-  back = kind;
-  inlet->on_loop(false);
-  if (!inlet->empty()) c->data_in_input_filters = 1;  // or the MPM would wait for the client
-  ap_set_module_config(c->conn_config, g_reactor.mpm, mpm_config_);
-  c->cs = mpm_state_;
+  give_up(kind);
+  if (!inlet().empty()) c->data_in_input_filters = 1;  // or the MPM would wait for the client
   c->sbh = nullptr;
-  const std::uint64_t one = 1;
-  (void)!::write(event, &one, sizeof one);
+  net::signal_event(event);
   // Whoever resumes the connection waits for this.
   g_reactor.loop->detach(place);
 }
@@ -126,10 +131,7 @@ void Adoption::end() noexcept {
   conn_rec* const c = seat.connection;
   if (g_reactor.loop->seize(place, *this)) {
     if (seat.served != nullptr) leave_line(seat);
-    back = Back::Bounce;
-    inlet->on_loop(false);
-    ap_set_module_config(c->conn_config, g_reactor.mpm, mpm_config_);
-    c->cs = mpm_state_;
+    give_up(Back::Bounce);
     g_reactor.loop->detach(place);
   }
   count(false);
@@ -137,8 +139,7 @@ void Adoption::end() noexcept {
   place = EventLoop::kNone;
   use_socket(socket_, alias_);
   (void)apr_os_sock_put(&socket_, &client_, c->pool);
-  std::uint64_t told = 0;
-  (void)!::read(event, &told, sizeof told);
+  net::clear_event(event);
 }
 
 // ---------------------------------------------------------------- on the loop
@@ -153,8 +154,8 @@ void Adoption::run(unsigned why) noexcept {
 // Back::None: the loop keeps it.
 Back Adoption::turn(unsigned why) {
   seat.connection->current_thread = ap_thread_current();
-  if ((why & (net::kWakeClient | net::kWakeClientClosed | net::kWakeClientGone)) != 0) inlet->more_has_come();
-  if ((why & (net::kWakeClientClosed | net::kWakeClientGone)) != 0) inlet->end_has_come();
+  if ((why & (net::kWakeClient | net::kWakeClientClosed | net::kWakeClientGone)) != 0) inlet().more_has_come();
+  if ((why & (net::kWakeClientClosed | net::kWakeClientGone)) != 0) inlet().end_has_come();
   if ((why & net::kWakeStop) != 0) stopping_ = true;
   if (seat.served != nullptr) {
     const Instant now = child_state()->clock().now();
@@ -174,7 +175,7 @@ Back Adoption::turn(unsigned why) {
 // True: it waits further.
 bool Adoption::go_on_serving(unsigned why) {
   leave_line(seat);
-  if ((seat.served->step().needs & exchange::kClientReadable) != 0) (void)inlet->fill();
+  if ((seat.served->step().needs & exchange::kClientReadable) != 0) inlet().fill();
   seat.why = why;
   seat.connection->sbh = g_reactor.no_row;
   if (!go_on(seat, false, Driver::Loop)) {
@@ -215,9 +216,10 @@ bool Adoption::goes_on() const noexcept {
 Back Adoption::next_requests() {
   for (unsigned number = 0;; ++number) {
     if (!goes_on()) return Back::AsIs;
-    if (inlet->empty() && inlet->may_have_more()) (void)inlet->fill();
-    if (inlet->empty()) return settle();
-    if (inlet->scan() != http::RequestScan::Whole || g_reactor.bans->is_barred(seat.asked, child_state()->clock().now())) {
+    if (inlet().empty() && inlet().may_have_more()) inlet().fill();
+    if (inlet().empty()) return settle();
+    const Instant now = child_state()->clock().now();
+    if (inlet().scan() != http::RequestScan::Whole || g_reactor.bans->is_barred(seat.asked, now)) {
       ++in_vain;
       (void)answer_is_out(seat.connection);  // its client may wait for it
       return Back::Bytes;
@@ -229,7 +231,7 @@ Back Adoption::next_requests() {
       return Back::None;
     }
     if (serve_next()) {
-      parked_at_ = child_state()->clock().now() + kParkedAfter;
+      parked_at_ = now + kParkedAfter;
       count(true);
       wait_for_exchange();
       return Back::None;
@@ -262,11 +264,11 @@ Back Adoption::wait_for_client() {
 // Nothing is there to be read.
 Back Adoption::settle() {
   if (!answer_is_out(seat.connection)) return wait_for_client();
-  if (inlet->ended()) return Back::Close;
+  if (inlet().ended()) return Back::Close;
   if (stopping_) {
     // What had reached the server before it stops is answered.
-    (void)inlet->fill();
-    if (inlet->empty()) return Back::Close;
+    inlet().fill();
+    if (inlet().empty()) return Back::Close;
     g_reactor.loop->wake(place, net::kWakeAgain);
     return Back::None;
   }

@@ -12,9 +12,9 @@
 
 #include "balancer/waiting_line.h"
 #include "base/clock.h"
-#include "httpd/bans.h"
 #include "httpd/client_inlet.h"
 #include "httpd/seat.h"
+#include "net/bans.h"
 #include "net/event_loop.h"
 #include "httpd/httpd_api.h"
 
@@ -23,7 +23,7 @@ namespace cxxproxy::httpd {
 // Of the process; `loop` is null where there is no reactor.
 struct Reactor {
   net::EventLoop* loop = nullptr;
-  Bans* bans = nullptr;
+  net::Bans* bans = nullptr;
   module* mpm = nullptr;
   unsigned room = 0;                  // at most so many connections are adopted
   std::atomic<unsigned> requests{0};  // that wait on the loop
@@ -69,7 +69,6 @@ struct Adoption final : net::LoopActor {
   void run(unsigned why) noexcept override;
 
   Seat& seat;
-  ClientInlet* inlet = nullptr;
   net::EventLoop::Place place = net::EventLoop::kNone;
   int event = -1;       // what the MPM polls meanwhile
   bool begins = false;  // once the MPM has the connection
@@ -88,6 +87,8 @@ struct Adoption final : net::LoopActor {
   Back settle();
   Back wait_for_client();
   void leave(Back kind) noexcept;
+  void give_up(Back kind) noexcept;
+  ClientInlet& inlet() const noexcept { return *seat.inlet; }
   bool goes_on() const noexcept;
   void count(bool waits) noexcept;
 

@@ -42,41 +42,41 @@ ClientInlet* ClientInlet::make(conn_rec* c, request_rec* r) {
   return inlet->self_ != nullptr && inlet->self_->next != nullptr ? inlet : nullptr;
 }
 
-ClientInlet::Fill ClientInlet::fill() {
+void ClientInlet::fill() {
   more_ = false;
   if (empty()) {
     held_.clear();
     begin_ = 0;
     if (held_.capacity() > kKeptCapacity) held_.shrink_to_fit();
   }
-  Fill result = tls_ ? fill_through(self_->next) : fill_plain();
+  if (tls_) {
+    fill_through(self_->next);
+  } else {
+    fill_plain();
+  }
   // mod_ssl's filter tells a reader that cannot wait of no end without a close_notify: there is nothing, it says.
-  if (end_has_come_ && !more_) result = Fill::Ended;
-  if (result == Fill::Ended) ended_ = true;
-  return result;
+  if (end_has_come_ && !more_) ended_ = true;
 }
 
-ClientInlet::Fill ClientInlet::fill_plain() {
+void ClientInlet::fill_plain() {
   const int descriptor = client_descriptor(*connection_);
   char bytes[kOneRead];
   while (held_.size() - begin_ < kMostHeld) {
     const ssize_t got = ::recv(descriptor, bytes, sizeof bytes, MSG_DONTWAIT);
-    if (got == 0) return Fill::Ended;
-    if (got < 0) {
-      if (errno == EINTR) continue;
-      return errno == EAGAIN || errno == EWOULDBLOCK ? Fill::Ok : Fill::Ended;
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      if (got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) ended_ = true;
+      return;
     }
     held_.append(bytes, static_cast<std::size_t>(got));
     // Less than asked for: what comes from now on makes an event of its own.
     // The end may have come together with the last bytes, in an event that has been.
-    if (static_cast<std::size_t>(got) < sizeof bytes && !end_has_come_) return Fill::Ok;
+    if (static_cast<std::size_t>(got) < sizeof bytes && !end_has_come_) return;
   }
   more_ = true;
-  return Fill::Ok;
 }
 
-ClientInlet::Fill ClientInlet::fill_through(ap_filter_t* next) {
-  Fill result = Fill::Ok;
+void ClientInlet::fill_through(ap_filter_t* next) {
   for (;;) {
     if (held_.size() - begin_ >= kMostHeld) {
       more_ = true;
@@ -87,17 +87,19 @@ ClientInlet::Fill ClientInlet::fill_through(ap_filter_t* next) {
     apr_size_t size = kOneRead;
     char bytes[kOneRead];
     if (status != APR_SUCCESS || apr_brigade_flatten(brigade_, bytes, &size) != APR_SUCCESS || size == 0) {
-      result = Fill::Ended;
+      ended_ = true;
       break;
     }
     held_.append(bytes, size);
     apr_brigade_cleanup(brigade_);
   }
   apr_brigade_cleanup(brigade_);
-  return result;
 }
 
-bool ClientInlet::drain_core() { return fill_through(self_->next) == Fill::Ok; }
+bool ClientInlet::drain_core() {
+  fill_through(self_->next);
+  return !ended_;
+}
 
 // Bytes that the core has read from the socket and nobody has had yet.
 apr_off_t ClientInlet::kept_by_core() const noexcept {

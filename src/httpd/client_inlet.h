@@ -8,7 +8,7 @@
 //         reads the content of a large request from a plain connection in pieces of kLargeRead, where the core takes 8,000 bytes.
 // SHAPES  One for each connection that was ever the loop's, in the connection's pool; added at its first adoption.
 //         Holds no memory while it is empty, kMostHeld bytes at most otherwise.
-// ERRORS  fill() tells that the client has closed, or that its connection failed; the reader of the filter
+// ERRORS  ended() tells that the client has closed, or that its connection failed; the reader of the filter
 //         is told by httpd's own filters below.
 #pragma once
 
@@ -22,15 +22,13 @@ namespace cxxproxy::httpd {
 class ClientInlet {
  public:
   static constexpr std::size_t kMostHeld = 64 * 1024;
-
   static constexpr std::size_t kLargeRead = 64 * 1024;
 
   // Within a request, or between two. Null when the connection's filters are not as we know them.
   static ClientInlet* make(conn_rec* c, request_rec* r);
 
-  enum class Fill : std::uint8_t { Ok, Ended };
   // Takes what has come. Afterwards nothing is left in the socket, or may_have_more() says so.
-  Fill fill();
+  void fill();
   bool may_have_more() const noexcept { return more_; }
   // The client sends no more.
   bool ended() const noexcept { return ended_; }
@@ -53,8 +51,8 @@ class ClientInlet {
 
   apr_off_t kept_by_core() const noexcept;
   apr_status_t read_large(apr_bucket_brigade* out, std::size_t most);
-  Fill fill_plain();
-  Fill fill_through(ap_filter_t* next);
+  void fill_plain();
+  void fill_through(ap_filter_t* next);
   void give(apr_bucket_brigade* out, std::size_t size, bool take);
   void skip_line_ends() noexcept;
 

@@ -17,11 +17,17 @@ inline int client_descriptor(const conn_rec& connection) noexcept {
   return socket != nullptr && apr_os_sock_get(&descriptor, socket) == APR_SUCCESS ? descriptor : -1;
 }
 
+// The core's, which writes to the socket.
+inline ap_filter_t* last_output_filter(const conn_rec& connection) noexcept {
+  ap_filter_t* last = connection.output_filters;
+  while (last->next != nullptr) last = last->next;
+  return last;
+}
+
 // What the core's filters at the ends of a connection share, if it is as we know it: what they read from and write
 // to can then be looked at and replaced.
 inline core_net_rec* core_net(conn_rec* c) noexcept {
-  ap_filter_t* last = c->output_filters;
-  while (last->next != nullptr) last = last->next;
+  const ap_filter_t* const last = last_output_filter(*c);
   auto* const net = static_cast<core_net_rec*>(last->ctx);
   return last->frec == ap_core_output_filter_handle && net != nullptr && net->c == c && net->client_socket == ap_get_conn_socket(c) ? net : nullptr;
 }

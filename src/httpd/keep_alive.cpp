@@ -38,8 +38,7 @@ bool is_crowded() noexcept { return g_at_work.load(std::memory_order_relaxed) > 
 }  // namespace
 
 bool answer_is_out(conn_rec* c) noexcept {
-  ap_filter_t* last = c->output_filters;
-  while (last->next != nullptr) last = last->next;
+  ap_filter_t* const last = last_output_filter(*c);
   return last->frec->filter_func.out_func(last, nullptr) == APR_SUCCESS && c->data_in_output_filters == 0 && c->aborted == 0;
 }
 

@@ -15,8 +15,6 @@ using balancer::ParkedBoth;
 
 constexpr base::Duration kBetweenReports = std::chrono::minutes(1);
 
-bool is_empty(const ParkedBoth& parked) noexcept { return parked.requests.count == 0 && parked.tunnels.count == 0; }
-
 void append(std::string& text, const Parked& parked, const char* what, base::Instant now) {
   if (parked.count == 0) return;
   if (!text.empty()) text += ", and ";
@@ -25,7 +23,7 @@ void append(std::string& text, const Parked& parked, const char* what, base::Ins
 }
 
 void tell(server_rec* server, const std::string& where, const ParkedBoth& parked, base::Instant now) {
-  if (is_empty(parked)) return;
+  if (parked.is_empty()) return;
   ap_log_error(APLOG_MARK, APLOG_INFO, 0, server, "CXP0064: %s: parked: %s", where.c_str(), parked_text(parked, now).c_str());
 }
 
@@ -54,7 +52,7 @@ int log_parked(apr_pool_t*, server_rec* main_server) noexcept {
     const base::Instant now = base::SteadyClock{}.now();
     if (now < next || !APLOG_IS_LEVEL(main_server, APLOG_INFO)) return kDeclined;
     const auto segment = shared_segment();
-    if (!segment || is_empty(segment->parked().all())) return kDeclined;
+    if (!segment || segment->parked().all().is_empty()) return kDeclined;
     next = now + kBetweenReports;
     report(main_server, *segment, now);
     return kDeclined;

@@ -208,7 +208,7 @@ void thread_begins() {
 bool start_reactor(const base::Clock& clock, unsigned room) {
   g_reactor.mpm = ap_find_linked_module("event.c");
   if (g_reactor.mpm == nullptr || !mpm_can_wait_for_clients()) return false;
-  g_reactor.bans = new Bans();
+  g_reactor.bans = new net::Bans();
   // As many that block as the workers could serve.
   auto loop = std::make_unique<EventLoop>(clock, kLook, std::max(EventLoop::kMostThreads, child_state()->threads()));
   if (!loop->start(thread_begins, {}, has_blocked)) return false;

@@ -11,7 +11,6 @@
 #include "balancer/waiting_line.h"
 #include "httpd/keep_alive.h"
 #include "httpd/served_request.h"
-#include "net/event_loop.h"
 #include "net/parking_lot.h"
 #include "httpd/httpd_api.h"
 

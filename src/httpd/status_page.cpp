@@ -77,7 +77,7 @@ void write_parked(request_rec* r, const config::ResolvedVhost& vhost, const bala
   for (const config::ResolvedLists* list : vhost.backends) {
     for (const config::MemberSpec* member : list->plain) {
       const balancer::ParkedBoth parked = counts.of_row(slot_places().members.at(member->member_id));
-      if (parked.requests.count == 0 && parked.tunnels.count == 0) continue;
+      if (parked.is_empty()) continue;
       if (lines) {
         const std::string prefix = "ProxyBackend[" + std::to_string(number++) + "]";
         ap_rprintf(r, "%sName: %s\n", prefix.c_str(), member->name.c_str());

@@ -2,9 +2,9 @@
 
 #include <vector>
 
-#include "httpd/bans.h"
+#include "net/bans.h"
 
-using cxxproxy::httpd::Bans;
+using cxxproxy::net::Bans;
 using namespace cxxproxy;
 using namespace std::chrono_literals;
 

@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 
-namespace cxxproxy::httpd {
+namespace cxxproxy::net {
 
 class Bans {
  public:
@@ -54,4 +54,4 @@ class Bans {
   std::array<Entry, kEntries> entries_{};
 };
 
-}  // namespace cxxproxy::httpd
+}  // namespace cxxproxy::net
