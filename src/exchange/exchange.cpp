@@ -120,7 +120,7 @@ IoResult Exchange::read_upstream(std::span<char> into) {
 }
 
 void Exchange::about_to_wait() {
-  if (begin_ == end_ && !head_held_) drop_buffer();
+  if (!head_held_) shrink_buffer();
   if (std::exchange(hopes_, false)) hope_.was_in_vain();
   downstream_.about_to_wait();
 }

@@ -32,7 +32,10 @@
 
 namespace cxxproxy::exchange {
 
-inline constexpr std::size_t kHeadBuffer = 16 * 1024;
+// What is read with the head of an answer goes to the client at once, so it stays below what httpd's core may hold for one.
+inline constexpr std::size_t kHeadBuffer = 56 * 1024;
+inline constexpr std::size_t kHeadRead = 16 * 1024;       // at most, where bodies are to be moved in smaller pieces
+inline constexpr std::size_t kWaitingHead = 4 * 1024;     // for a part of a head while no thread waits
 inline constexpr std::size_t kBodyBuffer = 64 * 1024;
 inline constexpr std::size_t kPrefetch = 16 * 1024;
 inline constexpr std::size_t kPrefetchEnough = kPrefetch - 80;  // mod_proxy's limit between length and chunks
@@ -159,6 +162,7 @@ class Exchange {
   void give_back(bool clean);
   void provide_buffer();
   void drop_buffer() noexcept;
+  void shrink_buffer();
   Flow start_discarding();
   Flow discard(unsigned& needs);
   Flow end_discarding(bool clean);

@@ -36,6 +36,19 @@ void Exchange::drop_buffer() noexcept {
   capacity_ = begin_ = end_ = 0;
 }
 
+// What is in it besides a part of a head was used.
+void Exchange::shrink_buffer() {
+  const std::size_t held = in_head_ ? end_ - begin_ : 0;
+  if (held == 0) return drop_buffer();
+  if (capacity_ != kHeadBuffer || held > kWaitingHead) return;
+  auto smaller = std::make_unique_for_overwrite<char[]>(kWaitingHead);
+  std::memcpy(smaller.get(), buffer_.get() + begin_, held);
+  drop_buffer();
+  buffer_ = std::move(smaller);
+  capacity_ = kWaitingHead;
+  end_ = held;
+}
+
 Exchange::Flow Exchange::receive_head(unsigned& needs) {
   if (told_ && lease_.stream()->known_idle()) {
     needs |= kUpstreamReadable;
@@ -54,7 +67,8 @@ Exchange::Flow Exchange::receive_head(unsigned& needs) {
     end_ -= begin_;
     begin_ = 0;
   }
-  const IoResult result = read_upstream({buffer_.get() + end_, capacity_ - end_});
+  const std::size_t most = std::max(kHeadRead, body_buffer());
+  const IoResult result = read_upstream({buffer_.get() + end_, std::min(capacity_ - end_, most)});
   if (result.status == IoStatus::WouldBlock) {
     needs |= kUpstreamReadable;
     return Flow::Waiting;
@@ -138,8 +152,10 @@ Exchange::Flow Exchange::receive_body(unsigned& needs) {
     return Flow::Waiting;
   }
   if (std::exchange(hopes_, false)) hope_.came_in_time();
+  // One more than is left: a read that was not filled has taken everything, which saves the look at the connection before its
+  // next request.
   std::size_t want = body_buffer();
-  if (const auto left = codec_->body_left()) want = static_cast<std::size_t>(std::min<std::uint64_t>(want, *left));
+  if (const auto left = codec_->body_left(); left && *left < want) want = static_cast<std::size_t>(*left) + 1;
   const std::span<char> into = downstream_.lend_buffer(want);
   // Look without waiting first: what the client has not seen yet must be flushed before a wait.
   const IoResult result = unflushed_ || head_held_ ? lease_.stream()->read(into, no_wait()) : read_upstream(into);

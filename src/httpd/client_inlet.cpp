@@ -18,7 +18,7 @@ namespace cxxproxy::httpd {
 namespace {
 
 constexpr std::size_t kOneRead = 16 * 1024;
-constexpr std::size_t kWorthLargeReads = 16 * 1024;
+constexpr std::size_t kWorthLargeReads = 8 * 1024;
 constexpr std::size_t kKeptCapacity = 4 * 1024;
 
 ap_filter_rec_t* g_plain = nullptr;

@@ -35,6 +35,7 @@ struct Script {
   upstream::StreamNotes* notes = nullptr;  // a loop watches it
   unsigned all_reads = 0;
   unsigned patient_reads = 0;       // reads that were allowed to wait
+  std::vector<std::size_t> asked{};  // the size of each read
 };
 
 class ScriptedStream final : public upstream::ByteStream {
@@ -44,6 +45,7 @@ class ScriptedStream final : public upstream::ByteStream {
 
   upstream::IoResult read(std::span<char> into, upstream::Wait wait) noexcept override {
     ++script_->all_reads;
+    script_->asked.push_back(into.size());
     if (wait == upstream::Wait::Patience) ++script_->patient_reads;
     if (script_->reads.empty()) return {upstream::IoStatus::WouldBlock, 0, 0};
     Action& action = script_->reads.front();

@@ -384,6 +384,50 @@ TEST_CASE("failures before the answer have their status", "[exchange]") {
   CHECK(world.members[0]->pool.idle() == 0);
 }
 
+TEST_CASE("the read of the end of a body can tell that nothing follows", "[exchange]") {
+  World world;
+  const std::string body(3 * exchange::kBodyBuffer + 1000, 'x');
+  const bool more = GENERATE(false, true);
+  const auto script = world.connector.add({.reads = {bytes("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n"),
+                                                     bytes(body + (more ? "y" : ""))}});
+  world.run();
+  CHECK(world.client.body == body);
+  CHECK(script->asked == std::vector<std::size_t>{exchange::kHeadBuffer, exchange::kBodyBuffer, exchange::kBodyBuffer, exchange::kBodyBuffer, 1001});
+  CHECK(world.members[0]->pool.idle() == (more ? 0 : 1));
+}
+
+TEST_CASE("bodies are moved in pieces as large as was asked for", "[exchange]") {
+  World world;
+  world.group.members[0].io_buffer_size = 512;
+  const std::string body(exchange::kHeadRead + 600, 'x');
+  const std::string head = "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n";
+  const auto script = world.connector.add({.reads = {bytes(head + body)}});
+  world.run();
+  CHECK(world.client.body == body);
+  CHECK(script->asked == std::vector<std::size_t>{exchange::kHeadRead, 512, 600 + head.size() - 512 + 1});
+}
+
+TEST_CASE("a part of a head waits without a thread", "[exchange]") {
+  const std::size_t size = GENERATE(20u, 3000u, 10000u, 60000u);
+  CAPTURE(size);
+  World world;
+  world.group.members[0].response_field_size = 100'000;
+  const std::string head = "HTTP/1.1 200 OK\r\nX-Long: " + std::string(size, 'l') + "\r\nContent-Length: 40\r\n\r\n";
+  const auto script = world.connector.add({.reads = {bytes(head.substr(0, size))}});
+  for (std::size_t at = size; at < head.size(); at += 9) {
+    REQUIRE_FALSE(world.step().done);
+    world.exchange->about_to_wait();
+    script->reads = {bytes(head.substr(at, 9))};
+  }
+  REQUIRE_FALSE(world.step().done);
+  world.exchange->about_to_wait();
+  script->reads = {bytes(std::string(40, 'b'))};
+  world.run();
+  CHECK(world.client.status == 200);
+  CHECK(world.client.body == std::string(40, 'b'));
+  CHECK(world.members[0]->pool.idle() == 1);
+}
+
 TEST_CASE("too many interim responses", "[exchange]") {
   World world;
   test::Script script;
