@@ -100,6 +100,11 @@ void Exchange::arm(base::Duration limit) {
 
 base::Duration Exchange::timeout() const { return member().spec.timeout.value_or(services_.default_timeout); }
 
+std::size_t Exchange::body_buffer(std::size_t unless_set) const {
+  if (member().spec.io_buffer_size != 0) return member().spec.io_buffer_size;
+  return services_.body_buffer != 0 ? services_.body_buffer : unless_set;
+}
+
 // A read may sit in the kernel only when nothing else could happen meanwhile and the deadline is
 // further away than the kernel's own limit.
 Wait Exchange::wait_mode() {

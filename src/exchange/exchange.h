@@ -8,8 +8,8 @@
 //         WouldBlock; the driver must then be a thread that has nothing else to do.
 //         Memory: a head buffer of kHeadBuffer bytes that grows with the head up to its limit, the
 //         first kPrefetch bytes of the request body or all of it up to the member's `replaybody` (so
-//         that it can be sent again), and one body buffer (kBodyBuffer unless it
-//         is set otherwise) lent by the downstream.
+//         that it can be sent again), and one body buffer (kBodyBuffer, for a request
+//         kLargestPiece, unless it is set otherwise) lent by the downstream.
 // ERRORS  failure() after Done. Every failed attempt is reported once to the downstream.
 // SOURCE  What may be repeated: RFC 9110 9.2.2; docs/decisions/0003-replay-and-failover.md.
 #pragma once
@@ -37,6 +37,8 @@ inline constexpr std::size_t kHeadBuffer = 56 * 1024;
 inline constexpr std::size_t kHeadRead = 16 * 1024;       // at most, where bodies are to be moved in smaller pieces
 inline constexpr std::size_t kWaitingHead = 4 * 1024;     // for a part of a head while no thread waits
 inline constexpr std::size_t kBodyBuffer = 64 * 1024;
+// A request body moves in larger pieces while its client sends and its backend takes without a wait.
+inline constexpr std::size_t kLargestPiece = 256 * 1024;
 inline constexpr std::size_t kPrefetch = 16 * 1024;
 inline constexpr std::size_t kPrefetchEnough = kPrefetch - 80;  // mod_proxy's limit between length and chunks
 inline constexpr std::size_t kTunnelBuffer = 16 * 1024;
@@ -66,7 +68,7 @@ struct Services {
   base::Duration default_timeout;  // for members that set none
   bool may_wait = false;
   std::optional<base::Duration> tunnel_timeout{};  // unset: the member's timeout
-  std::size_t body_buffer = kBodyBuffer;   // for members that set none: at most this much of a body is moved at once
+  std::size_t body_buffer = 0;             // for members that set none: at most this much of a body is moved at once; 0 is the engine's choice
   int receive_buffer = 0;                  // for members that set none: SO_RCVBUF, 0 is the system's
   const base::IpAddress* source = nullptr;  // the own address of connections to backends
 };
@@ -200,7 +202,7 @@ class Exchange {
   upstream::MemberUpstream& member() const { return *destination_.members[member_index_]; }
   base::Duration timeout() const;
   base::Instant longest_total_deadline() const;
-  std::size_t body_buffer() const { return member().spec.io_buffer_size != 0 ? member().spec.io_buffer_size : services_.body_buffer; }
+  std::size_t body_buffer(std::size_t unless_set) const;
 
   const Destination destination_;
   Downstream& downstream_;
@@ -244,6 +246,7 @@ class Exchange {
   bool body_complete_ = false;
   bool body_beyond_kept_ = false;  // bytes were passed on that are not in kept_
   std::uint64_t body_read_ = 0;
+  std::size_t piece_ = kBodyBuffer;  // of the body, for the next read
   std::uint64_t sent_bytes_ = 0;   // on this attempt
   std::vector<upstream::ConstBuffer> queue_;
   std::size_t queue_at_ = 0;

@@ -67,7 +67,7 @@ Exchange::Flow Exchange::receive_head(unsigned& needs) {
     end_ -= begin_;
     begin_ = 0;
   }
-  const std::size_t most = std::max(kHeadRead, body_buffer());
+  const std::size_t most = std::max(kHeadRead, body_buffer(kBodyBuffer));
   const IoResult result = read_upstream({buffer_.get() + end_, std::min(capacity_ - end_, most)});
   if (result.status == IoStatus::WouldBlock) {
     needs |= kUpstreamReadable;
@@ -154,7 +154,7 @@ Exchange::Flow Exchange::receive_body(unsigned& needs) {
   if (std::exchange(hopes_, false)) hope_.came_in_time();
   // One more than is left: a read that was not filled has taken everything, which saves the look at the connection before its
   // next request.
-  std::size_t want = body_buffer();
+  std::size_t want = body_buffer(kBodyBuffer);
   if (const auto left = codec_->body_left(); left && *left < want) want = static_cast<std::size_t>(*left) + 1;
   const std::span<char> into = downstream_.lend_buffer(want);
   // Look without waiting first: what the client has not seen yet must be flushed before a wait.

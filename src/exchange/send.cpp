@@ -1,4 +1,5 @@
 // The half of the exchange that writes: request head, kept body, streamed body.
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 
@@ -60,14 +61,18 @@ bool Exchange::queue_more_body(unsigned& needs) {
     if (end_queued_ || !kept_.empty()) return true;
   }
   if (queue_at_ < queue_.size()) return true;
-  const BodyPart part = downstream_.read_body(body_buffer());
+  const BodyPart part = downstream_.read_body(body_buffer(piece_));
   switch (part.kind) {
-    case BodyPart::Kind::WouldBlock: needs |= kClientReadable; return false;
+    case BodyPart::Kind::WouldBlock:
+      piece_ = kBodyBuffer;
+      needs |= kClientReadable;
+      return false;
     case BodyPart::Kind::Failed: (void)attempt_failed(part.error, Phase::Send); return false;
     case BodyPart::Kind::Data:
     case BodyPart::Kind::End: break;
   }
   armed_ = false;
+  if (part.bytes >= piece_) piece_ = std::min(2 * piece_, kLargestPiece);
   const RequestFacts& facts = downstream_.facts();
   const bool exact = facts.body == BodyKind::Length && facts.length_is_exact;
   const bool counted = count_body(part.bytes);
@@ -110,6 +115,7 @@ Exchange::Flow Exchange::write_queue(unsigned& needs) {
   const std::span<const ConstBuffer> pending{queue_.data() + queue_at_, queue_.size() - queue_at_};
   const IoResult result = lease_.stream()->write(pending, Wait::No);
   if (result.status == IoStatus::WouldBlock) {
+    piece_ = kBodyBuffer;
     needs |= kUpstreamWritable;
     return Flow::Waiting;
   }

@@ -113,7 +113,7 @@ apr_off_t ClientInlet::kept_by_core() const noexcept {
 }
 
 apr_status_t ClientInlet::read_large(apr_bucket_brigade* out, std::size_t most) {
-  const std::size_t size = std::min(most, kLargeRead);
+  const std::size_t size = std::min(most, kLargestRead);
   auto* const bytes = static_cast<char*>(std::malloc(size));
   if (bytes == nullptr) return APR_ENOMEM;
   ssize_t got = 0;

@@ -5,7 +5,7 @@
 //         socket itself; with TLS it sits above mod_ssl's filter and reads through it.
 //         On the loop it answers a read that may not wait without asking the system, because whatever has come is here
 //         already; that is httpd's look for a pipelined request. On a worker it passes everything on once it is empty, but
-//         reads the content of a large request from a plain connection in pieces of kLargeRead, where the core takes 8,000 bytes.
+//         reads the content of a large request from a plain connection in pieces of up to kLargestRead, where the core takes 8,000 bytes.
 // SHAPES  One for each connection that was ever the loop's, in the connection's pool; added at its first adoption.
 //         Holds no memory while it is empty, kMostHeld bytes at most otherwise.
 // ERRORS  ended() tells that the client has closed, or that its connection failed; the reader of the filter
@@ -22,7 +22,7 @@ namespace cxxproxy::httpd {
 class ClientInlet {
  public:
   static constexpr std::size_t kMostHeld = 64 * 1024;
-  static constexpr std::size_t kLargeRead = 64 * 1024;
+  static constexpr std::size_t kLargestRead = 256 * 1024;
 
   // Within a request, or between two. Null when the connection's filters are not as we know them.
   static ClientInlet* make(conn_rec* c, request_rec* r);

@@ -47,7 +47,7 @@ int ServedRequest::begin(const exchange::Destination& destination) {
                                        .default_timeout = settings_.proxy_timeout.value_or(server_timeout),
                                        .may_wait = true,
                                        .tunnel_timeout = settings_.tunnel_timeout,
-                                       .body_buffer = vhost.io_buffer_size != 0 ? vhost.io_buffer_size : exchange::kBodyBuffer,
+                                       .body_buffer = vhost.io_buffer_size,
                                        .receive_buffer = vhost.receive_buffer_size,
                                        .source = vhost.source_address ? &*vhost.source_address : nullptr});
   waiter_.emplace(*r_->connection, child_.clock());

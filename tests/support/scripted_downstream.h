@@ -29,6 +29,7 @@ class ScriptedDownstream : public exchange::Downstream {
   unsigned recoveries = 0;
   unsigned tunnel_reads = 0;
   std::size_t most_pending = 0;
+  std::vector<std::size_t> asked{};  // the size of each read of the request's body
   std::vector<exchange::AttemptReport> reports{};
   std::vector<std::string> chosen{};
 
@@ -52,6 +53,7 @@ class ScriptedDownstream : public exchange::Downstream {
   }
 
   exchange::BodyPart read_body(std::size_t at_most) override {
+    asked.push_back(at_most);
     using Kind = exchange::BodyPart::Kind;
     exchange::BodyPart part;
     if (body_kinds.empty()) return part;

@@ -428,6 +428,47 @@ TEST_CASE("a part of a head waits without a thread", "[exchange]") {
   CHECK(world.members[0]->pool.idle() == 1);
 }
 
+TEST_CASE("an upload moves in larger pieces while nobody is waited for", "[exchange]") {
+  constexpr std::size_t kFirst = exchange::kPrefetch;
+  constexpr std::size_t kPiece = exchange::kBodyBuffer;
+  World world;
+  world.client.request.body = exchange::BodyKind::Chunked;
+  world.client.add_body(std::string(kFirst, 'x'));
+  const auto script = world.connector.add({});
+  std::vector<std::size_t> asked;  // the last one finds the end
+  SECTION("both are quick") {
+    world.client.add_body(std::string(11 * kPiece, 'x'));
+    asked = {kFirst, kPiece, 2 * kPiece, 4 * kPiece, 4 * kPiece, 4 * kPiece};
+  }
+  SECTION("the client sends less") {
+    for (int i = 0; i < 3; ++i) world.client.add_body(std::string(kPiece - 1, 'x'));
+    asked = {kFirst, kPiece, kPiece, kPiece, kPiece};
+  }
+  SECTION("the client is waited for") {
+    world.client.add_body(std::string(3 * kPiece, 'x'));
+    world.client.stall_body();
+    world.client.add_body(std::string(2 * kPiece, 'x'));
+    asked = {kFirst, kPiece, 2 * kPiece, 4 * kPiece, kPiece, 2 * kPiece, 2 * kPiece};
+  }
+  SECTION("the backend is waited for") {
+    world.client.add_body(std::string(5 * kPiece, 'x'));
+    const test::Action takes_all = bytes(std::string(4 * kPiece, ' '));
+    script->writes = {takes_all, takes_all, test::would_block()};
+    asked = {kFirst, kPiece, 2 * kPiece, kPiece, 2 * kPiece, 2 * kPiece};
+  }
+  SECTION("it was said how much") {
+    world.group.members[0].io_buffer_size = 8000;
+    world.client.add_body(std::string(16000, 'x'));
+    asked = {kFirst, 8000, 8000, 8000};
+  }
+  world.client.end_body();
+  for (int i = 0; i < 3; ++i) REQUIRE_FALSE(world.step().done);
+  CHECK(world.client.asked == asked);
+  script->reads = {bytes(kOk)};
+  world.run();
+  CHECK(world.client.finished);
+}
+
 TEST_CASE("too many interim responses", "[exchange]") {
   World world;
   test::Script script;
