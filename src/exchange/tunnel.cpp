@@ -61,7 +61,7 @@ Exchange::Flow Exchange::relay_down(unsigned& needs) {
     return Flow::Waiting;
   }
   const std::span<char> into = downstream_.lend_buffer(kTunnelBuffer);
-  const IoResult result = lease_.stream()->read(into, Wait::No);
+  const IoResult result = lease_.stream()->read(into, no_wait());
   switch (result.status) {
     case IoStatus::WouldBlock: needs |= kUpstreamReadable; return Flow::Waiting;
     case IoStatus::Failed: return tunnel_over(tunnel_end::kBackendReset);
@@ -70,7 +70,7 @@ Exchange::Flow Exchange::relay_down(unsigned& needs) {
       return downstream_.end_sending() ? Flow::Progress : tunnel_over(tunnel_end::kBackendClosed);
     case IoStatus::Ok: break;
   }
-  down_dry_ = result.bytes < into.size();
+  down_dry_ = !told_ && result.bytes < into.size();
   if (std::exchange(hopes_, false)) hope_.came_in_time();
   bytes_down_ += result.bytes;
   count_received(result.bytes);

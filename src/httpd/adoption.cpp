@@ -51,14 +51,13 @@ void Adoption::use_socket(apr_socket_t* socket, const apr_socket_t* instead_of) 
   }
 }
 
-// On a worker, whatever can fail.
-bool Adoption::prepare() {
+bool Adoption::prepare(request_rec* within) {
   conn_rec* const c = seat.connection;
   if (event < 0) event = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   net_ = core_net(c);
   socket_ = ap_get_conn_socket(c);
   if (event < 0 || net_ == nullptr || apr_os_sock_get(&client_, socket_) != APR_SUCCESS) return false;
-  if (seat.inlet == nullptr) seat.inlet = ClientInlet::make(c, nullptr);
+  if (seat.inlet == nullptr) seat.inlet = ClientInlet::make(c, within);
   if (seat.inlet == nullptr) return false;
   if (alias_ == nullptr) {
     apr_interval_time_t timeout = 0;
@@ -85,6 +84,7 @@ void Adoption::begin() {
   mpm_state_ = c->cs;
   own_state_ = *c->cs;
   own_state_.state = CONN_STATE_WRITE_COMPLETION;
+  own_state_.sense = CONN_SENSE_DEFAULT;
   c->cs = &own_state_;
   // What the MPM notes of each request would be read by its listener meanwhile.
   mpm_config_ = ap_get_module_config(c->conn_config, g_reactor.mpm);
@@ -98,10 +98,15 @@ void Adoption::begin() {
   bounce_at_ = now + Duration(seat.keep_alive.polled) * 7 / 10;
   if (back != Back::Bounce) idle_until_ = now + Duration(seat.keep_alive.timeout);
   count(seat.served != nullptr);
-  const bool goes_on_at_once = back == Back::Bounce || !inlet().empty();
-  back = Back::None;
-  g_reactor.loop->set_until(place, std::min(idle_until_, bounce_at_));
-  g_reactor.loop->release(place, goes_on_at_once ? net::kWakeAgain : 0u);
+  const bool bounced = std::exchange(back, Back::None) == Back::Bounce;
+  if (seat.served != nullptr && !bounced) {
+    parked_at_ = Instant::max();
+    seat.served->waits_without_thread();
+    wait_for_exchange();
+  } else {
+    g_reactor.loop->set_until(place, std::min(idle_until_, bounce_at_));
+  }
+  g_reactor.loop->release(place, bounced || (seat.served == nullptr && !inlet().empty()) ? net::kWakeAgain : 0u);
 }
 
 // What the MPM's hooks look at is as it was.
@@ -182,6 +187,8 @@ bool Adoption::go_on_serving(unsigned why) {
     count(false);
     return false;
   }
+  // It may have become a tunnel, or gone to another member.
+  if (parked_at_ == Instant::max()) seat.served->waits_without_thread();
   wait_for_exchange();
   return true;
 }
@@ -192,7 +199,9 @@ void Adoption::wait_for_exchange() {
   if ((step.needs & (exchange::kUpstreamReadable | exchange::kUpstreamWritable)) != 0 && !g_reactor.loop->use_stream(place, *step.upstream)) {
     g_reactor.loop->wake(place, net::kWakeUpstream);
   }
-  if (step.pause) {
+  // No event will tell of what the inlet had no room for.
+  const bool more = (step.needs & exchange::kClientReadable) != 0 && inlet().may_have_more();
+  if (step.pause || more) {
     g_reactor.loop->wake(place, net::kWakeAgain);
   } else if ((step.needs & exchange::kClientWritable) != 0) {
     g_reactor.loop->await_writable(place);

@@ -59,7 +59,8 @@ struct Adoption final : net::LoopActor {
 
   // It has not blocked the loop or come back in vain too often.
   bool may_begin() const noexcept { return strikes < kStrikes && in_vain < kMostInVain; }
-  bool prepare();
+  // On a worker, whatever can fail; between two requests, or within one that is about to wait.
+  bool prepare(request_rec* within);
   void begin();
   void end() noexcept;
   void leave_state_in(conn_state_t& state) const noexcept {

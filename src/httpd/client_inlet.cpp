@@ -147,8 +147,8 @@ apr_status_t ClientInlet::read(ap_filter_t* self, apr_bucket_brigade* out, ap_in
   if (mode == AP_MODE_INIT) return ap_get_brigade(self->next, out, mode, block, most);
   if (mode == AP_MODE_EATCRLF) skip_line_ends();
   if (empty()) {
-    if (on_loop_ && block == APR_NONBLOCK_READ) return APR_EAGAIN;
-    if (on_loop_) net::LoopThreads::let_others_go_on();
+    if (on_loop_ && block == APR_NONBLOCK_READ && !ended_) return APR_EAGAIN;
+    if (on_loop_ && block == APR_BLOCK_READ) net::LoopThreads::let_others_go_on();
     if (mode == AP_MODE_READBYTES && !tls_ && most >= static_cast<apr_off_t>(kWorthLargeReads)) {
       if (const apr_off_t kept = kept_by_core(); kept > 0) return ap_get_brigade(self->next, out, mode, block, std::min(most, kept));
       const apr_status_t status = read_large(out, static_cast<std::size_t>(most));

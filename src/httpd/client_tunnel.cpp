@@ -31,15 +31,17 @@ bool ClientSide::start_tunnel(const http::ResponseHead& head) {
 
 BodyPart ClientSide::read_tunnel(std::size_t at_most) {
   clear_request_body();
+  // Not the request's own list: the event loop may have put a filter at the head of the connection's since.
+  ap_filter_t* const filters = r_->connection->input_filters;
   const apr_status_t status =
-      ap_get_brigade(r_->input_filters, request_body_, AP_MODE_READBYTES, APR_NONBLOCK_READ, static_cast<apr_off_t>(at_most));
+      ap_get_brigade(filters, request_body_, AP_MODE_READBYTES, APR_NONBLOCK_READ, static_cast<apr_off_t>(at_most));
   if (APR_STATUS_IS_EAGAIN(status)) return {.kind = BodyPart::Kind::WouldBlock};
   if (APR_STATUS_IS_EOF(status)) return {.kind = BodyPart::Kind::End, .last = true};
   if (status != APR_SUCCESS) return {.kind = BodyPart::Kind::Failed, .error = base::ProxyErrc::ClientGone};
   BodyPart part;
   if (take_parts(part) != APR_SUCCESS) return {.kind = BodyPart::Kind::Failed, .error = base::ProxyErrc::ClientGone};
   // The core's filter gives all that the socket has; others may hold something back.
-  part.dry = r_->input_filters->frec == ap_core_input_filter_handle && part.bytes < at_most;
+  part.dry = filters->frec == ap_core_input_filter_handle && part.bytes < at_most;
   return part;
 }
 

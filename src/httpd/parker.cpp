@@ -147,7 +147,7 @@ int wrap_process_connection(conn_rec* c) {
     if (next != AfterRequest::Here) break;
     parked = serve_next(seat, result);
   }
-  if (parked) hand_to_mpm(seat);
+  if (parked && !waits_on_loop(seat)) hand_to_mpm(seat);
   return result;
 }
 
@@ -200,6 +200,11 @@ int pre_close_connection(conn_rec* c) noexcept {
     (void)go_on(*seat, true, Driver::Thread);
     return kOk;
   });
+}
+
+bool rent_spot(Seat& seat) {
+  seat.spot = lot()->rent();
+  return seat.spot != ParkingLot::kNone;
 }
 
 // Once a minute and child: it is a state, not an event of this request.
@@ -289,8 +294,8 @@ bool park(request_rec* r, ServedRequest& served) {
     seat.served = &served;
     return true;
   }
-  seat.spot = lot()->rent();
-  if (seat.spot == ParkingLot::kNone) {
+  const bool room = requests_on_loop() < lot()->room();
+  if (!room || !(adopt_waiting(seat, served) || rent_spot(seat))) {
     tell_that_it_is_full(r);
     return false;
   }

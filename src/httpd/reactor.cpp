@@ -47,13 +47,35 @@ bool can_adopt(const Seat& seat) noexcept {
 
 unsigned requests_on_loop() noexcept { return g_reactor.requests.load(std::memory_order_relaxed); }
 
-bool adopt_next(Seat& seat) {
-  conn_rec* const c = seat.connection;
-  if (seat.adoption == nullptr) seat.adoption = own_in_pool(c->pool, std::make_unique<Adoption>(seat));
-  if (!seat.adoption->prepare()) return false;
-  seat.adoption->begins = true;
+namespace {
+
+bool prepare_adoption(Seat& seat, request_rec* within) {
+  if (seat.adoption == nullptr) seat.adoption = own_in_pool(seat.connection->pool, std::make_unique<Adoption>(seat));
+  return seat.adoption->begins = seat.adoption->prepare(within);
+}
+
+// The MPM polls what the loop writes to.
+void wait_for_loop(conn_rec* c) noexcept {
   c->cs->sense = CONN_SENSE_WANT_READ;
   c->cs->state = kWaitState;
+}
+
+}  // namespace
+
+bool adopt_next(Seat& seat) {
+  if (!prepare_adoption(seat, nullptr)) return false;
+  wait_for_loop(seat.connection);
+  return true;
+}
+
+// A request that still takes content from its client stays with the workers, which read it in larger pieces.
+bool adopt_waiting(Seat& seat, const ServedRequest& served) {
+  return !served.takes_content() && can_adopt(seat) && prepare_adoption(seat, served.request());
+}
+
+bool waits_on_loop(const Seat& seat) noexcept {
+  if (seat.adoption == nullptr || !seat.adoption->begins) return false;
+  wait_for_loop(seat.connection);
   return true;
 }
 
@@ -77,8 +99,7 @@ bool came_back(Seat& seat) {
   }
   seat.adoption->back = Back::Bounce;
   seat.adoption->begins = true;
-  c->cs->sense = CONN_SENSE_WANT_READ;
-  c->cs->state = kWaitState;
+  wait_for_loop(c);
   return true;
 }
 

@@ -3,6 +3,7 @@
 // WHAT    A client connection whose last request was proxied is adopted: the loop waits for its next request, and for the backend
 //         meanwhile, so that a request takes no hand-over between threads and no system call but the four that move its
 //         bytes. httpd reads, maps, filters and logs it as on a worker, on a thread of the loop.
+//         So is one whose request waits, when it would be parked: the request goes on there.
 //         The MPM keeps the connection in its poll set, with a descriptor of ours in its socket object, and gets it back through
 //         that for whatever the loop does not do: the end of the connection, a request that cannot be read whole, bodies that
 //         are still to come. It counts it, times it out and ends it like any other.
@@ -21,6 +22,7 @@
 namespace cxxproxy::httpd {
 
 struct Seat;
+class ServedRequest;
 
 // In child_init, after the parking lot. False: this server cannot, or the loop does not do what it must. At most `room`
 // connections are adopted.
@@ -35,6 +37,11 @@ bool can_adopt(const Seat& seat) noexcept;
 unsigned requests_on_loop() noexcept;
 // It takes it, once the MPM has it. False: it cannot.
 bool adopt_next(Seat& seat);
+
+// In the handler: takes it with its request, which waits.
+bool adopt_waiting(Seat& seat, const ServedRequest& served);
+// After that handler, when the connection is to be left to the MPM. False: there was nothing of the kind.
+bool waits_on_loop(const Seat& seat) noexcept;
 
 // The MPM's hooks, in their order.
 void adoption_begins(Seat& seat);  // suspend_connection

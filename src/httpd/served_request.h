@@ -58,6 +58,8 @@ class ServedRequest {
   void woken() { waiter_->body_moves(exchange_->body_complete()); }
 
   request_rec* request() const noexcept { return r_; }
+  // It still takes the request's content from its client.
+  bool takes_content() const noexcept { return !step_.tunnel && !exchange_->body_complete(); }
   // After drive() answered Park: what is waited for, and until when the driver must call again.
   const exchange::Step& step() const noexcept { return step_; }
   base::Instant until() const { return waiter_->limit(step_); }

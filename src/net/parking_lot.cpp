@@ -110,6 +110,11 @@ ParkingLot::Spot ParkingLot::rent() {
   return kNone;
 }
 
+unsigned ParkingLot::room() const {
+  const base::MutexLock lock(mutex_);
+  return capacity_ - static_cast<unsigned>(places_.size() - free_.size() - bare_.size());
+}
+
 // A spot is never without one: that is seen to when it is made.
 int ParkingLot::ready_for(Spot spot) {
   const std::size_t index = spot / kSharing;

@@ -51,6 +51,8 @@ class ParkingLot {
   void stop();
 
   Spot rent();
+  // How many could be rented.
+  unsigned room() const;
   void give_back(Spot spot);
   int descriptor(Spot spot) const;
 

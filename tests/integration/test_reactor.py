@@ -146,7 +146,8 @@ def test_a_backend_that_does_not_answer(make):
     assert [client.ask(target="/other/x").status for client in clients] == [200] * 5
 
 
-def test_a_client_that_goes_away_ends_the_work(make):
+@pytest.mark.parametrize("leave", [Client.reset, Client.close], ids=["reset", "close"])
+def test_a_client_that_goes_away_ends_the_work(make, leave):
     gone = []
 
     def script(connection):
@@ -160,7 +161,7 @@ def test_a_client_that_goes_away_ends_the_work(make):
     ask(clients, "/held/{}")
     until(lambda: len(held.requests) == 6, "all wait")
     for number, client in enumerate(clients):
-        client.reset()
+        leave(client)
         until(lambda n=number: len(gone) == n + 1, "its backend connection is ended")
     lines = [line for line in server.access(12) if line["path"].startswith("/held/")]
     assert len(lines) == 6 and all(line["conn"] == "X" for line in lines)
