@@ -196,7 +196,8 @@ bool Adoption::go_on_serving(unsigned why) {
 void Adoption::wait_for_exchange() {
   const ServedRequest& served = *seat.served;
   const exchange::Step& step = served.step();
-  if ((step.needs & (exchange::kUpstreamReadable | exchange::kUpstreamWritable)) != 0 && !g_reactor.loop->use_stream(place, *step.upstream)) {
+  const bool writes = (step.needs & exchange::kUpstreamWritable) != 0;
+  if ((writes || (step.needs & exchange::kUpstreamReadable) != 0) && !g_reactor.loop->use_stream(place, *step.upstream, writes)) {
     g_reactor.loop->wake(place, net::kWakeUpstream);
   }
   // No event will tell of what the inlet had no room for.

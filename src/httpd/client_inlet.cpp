@@ -97,7 +97,7 @@ void ClientInlet::fill_through(ap_filter_t* next) {
 }
 
 bool ClientInlet::drain_core() {
-  fill_through(self_->next);
+  if (tls_ || kept_by_core() > 0) fill_through(self_->next);
   return !ended_;
 }
 

@@ -28,7 +28,8 @@ std::uint32_t generation_of(std::uint64_t word) noexcept { return static_cast<st
 // Kinds of tasks.
 constexpr unsigned kPosted = 1u << 31;
 
-constexpr unsigned kClientEvents = EPOLLIN | EPOLLRDHUP | EPOLLET;
+// Not EPOLLOUT until somebody waits for it: that a fresh socket takes bytes is no news.
+constexpr unsigned kReadEvents = EPOLLIN | EPOLLRDHUP | EPOLLET;
 
 }  // namespace
 
@@ -75,7 +76,7 @@ void EventLoop::release(Place place, unsigned why) {
   const std::uint32_t generation = generation_of(state.word.load());
   if (!std::exchange(state.watched, true)) {
     epoll_event event{};
-    event.events = kClientEvents;
+    event.events = kReadEvents;
     event.data.u64 = tag_of(0, generation, place);
     if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, state.client, &event) != 0) why |= kWakeStop;
   }
@@ -153,20 +154,30 @@ void EventLoop::deliver(Place place, std::uint32_t generation, unsigned why) noe
 void EventLoop::await_writable(Place place) {
   PlaceState& state = places_.at(place);
   epoll_event event{};
-  event.events = kClientEvents | EPOLLOUT;
+  event.events = kReadEvents | EPOLLOUT;
   event.data.u64 = tag_of(0, generation_of(state.word.load()), place);
   if (::epoll_ctl(epoll_, EPOLL_CTL_MOD, state.client, &event) != 0) wake(place, kWakeClient);
 }
 
 // ---------------------------------------------------------------- streams
 
-bool EventLoop::use_stream(Place place, upstream::ByteStream& stream) {
+bool EventLoop::watch_stream(Stream& stream, int descriptor, int operation) noexcept {
+  epoll_event event{};
+  event.events = kReadEvents | (stream.writable ? EPOLLOUT : 0u);
+  event.data.u64 = tag_of(kStreamTag, stream.generation.load(), stream.number);
+  return ::epoll_ctl(epoll_, operation, descriptor, &event) == 0;
+}
+
+bool EventLoop::use_stream(Place place, upstream::ByteStream& stream, bool writable) {
   const std::uint64_t user = tag_of(0, generation_of(places_.at(place).word.load()), place) + 1;
   if (upstream::StreamNotes* const notes = stream.notes(); notes != nullptr) {
-    static_cast<Stream*>(notes)->user.store(user);
+    Stream& known = *static_cast<Stream*>(notes);
+    known.user.store(user);
     // It may have happened before, and was nobody's business.
     if (notes->events.load() != notes->seen) wake(place, kWakeUpstream);
-    return true;
+    if (!writable || known.writable) return true;
+    known.writable = true;
+    return watch_stream(known, stream.descriptor(), EPOLL_CTL_MOD);
   }
   const std::uint32_t number = streams_.rent();
   if (number == StableSlots<Stream>::kNone) return false;
@@ -176,10 +187,8 @@ bool EventLoop::use_stream(Place place, upstream::ByteStream& stream) {
   fresh.ending.store(false);
   fresh.seen = 0;
   fresh.user.store(user);
-  epoll_event event{};
-  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-  event.data.u64 = tag_of(kStreamTag, fresh.generation.load(), number);
-  if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, stream.descriptor(), &event) != 0) {
+  fresh.writable = writable;
+  if (!watch_stream(fresh, stream.descriptor(), EPOLL_CTL_ADD)) {
     streams_.give_back(number);
     return false;
   }

@@ -74,8 +74,9 @@ class EventLoop final : private LoopWork, private upstream::StreamWatcher {
   void set_until(Place place, base::Instant until);
   // The holder: run with kWakeClient when the client takes more.
   void await_writable(Place place);
-  // The holder: what happens to the stream is this actor's business from here on. False: it cannot be watched.
-  bool use_stream(Place place, upstream::ByteStream& stream);
+  // The holder: what happens to the stream is this actor's business from here on; that it takes more, once `writable` was
+  // asked for. False: it cannot be watched.
+  bool use_stream(Place place, upstream::ByteStream& stream, bool writable);
 
   unsigned count() const noexcept { return count_.load(std::memory_order_relaxed); }
   LoopThreads::Counts threads() const { return threads_.counts(); }
@@ -99,6 +100,7 @@ class EventLoop final : private LoopWork, private upstream::StreamWatcher {
     std::atomic<std::uint64_t> user{0};  // generation and place of who uses it
     std::atomic<std::uint32_t> generation{0};
     std::uint32_t number = 0;
+    bool writable = false;  // is told of; the holder's
   };
   struct Timer {
     base::Instant at;
@@ -114,6 +116,7 @@ class EventLoop final : private LoopWork, private upstream::StreamWatcher {
   }
   void stream_ends(upstream::StreamNotes& notes) noexcept override;
 
+  bool watch_stream(Stream& stream, int descriptor, int operation) noexcept;
   void wait_for_events() noexcept;
   void run_stream(std::uint32_t number, std::uint32_t generation, unsigned events) noexcept;
   void run_posted(Place place) noexcept;

@@ -105,11 +105,19 @@ SocketStream::~SocketStream() {
   ::close(descriptor_);
 }
 
+// Most connections that an event loop uses never need it.
+int SocketStream::flags_for(Wait wait) noexcept {
+  if (wait != Wait::Patience) return MSG_DONTWAIT;
+  if (!std::exchange(patient_, true)) become_patient(descriptor_, patience_);
+  return 0;
+}
+
 IoResult SocketStream::read(std::span<char> into, Wait wait) noexcept {
   const std::uint32_t events = notes_ != nullptr ? notes_->events.load() : 0;
   if (wait == Wait::Told && known_idle()) return {IoStatus::WouldBlock, 0, 0};
+  const int flags = flags_for(wait);
   for (;;) {
-    const ssize_t got = ::recv(descriptor_, into.data(), into.size(), wait == Wait::Patience ? 0 : MSG_DONTWAIT);
+    const ssize_t got = ::recv(descriptor_, into.data(), into.size(), flags);
     // A read that was filled may have left something behind that no event will tell of.
     if (notes_ != nullptr) notes_->seen = got < static_cast<ssize_t>(into.size()) ? events : events - 1;
     if (got > 0) return {IoStatus::Ok, static_cast<std::size_t>(got), 0};
@@ -128,8 +136,9 @@ IoResult SocketStream::write(std::span<const ConstBuffer> parts, Wait wait) noex
   msghdr message{};
   message.msg_iov = vector;
   message.msg_iovlen = count;
+  const int flags = MSG_NOSIGNAL | flags_for(wait);
   for (;;) {
-    const ssize_t sent = ::sendmsg(descriptor_, &message, MSG_NOSIGNAL | (wait == Wait::Patience ? 0 : MSG_DONTWAIT));
+    const ssize_t sent = ::sendmsg(descriptor_, &message, flags);
     if (sent >= 0) return {IoStatus::Ok, static_cast<std::size_t>(sent), 0};
     if (errno != EINTR) return failure(errno);
   }
@@ -140,20 +149,18 @@ IoResult SocketStream::finish_connect() noexcept {
     if (local_port_ == 0) local_port_ = port_of(descriptor_);
     return {};
   }
-  // Writability is not asked here: SO_ERROR is 0 also while the handshake runs, so look at the peer.
-  int error = 0;
-  socklen_t size = sizeof error;
-  if (::getsockopt(descriptor_, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return failure(errno);
-  if (error != 0) return failure(error);
+  // Writability is not asked here, and SO_ERROR is 0 also while the handshake runs: look at the peer.
   sockaddr_storage peer{};
   socklen_t peer_size = sizeof peer;
   if (::getpeername(descriptor_, reinterpret_cast<sockaddr*>(&peer), &peer_size) != 0) {
-    if (errno == ENOTCONN) return {IoStatus::WouldBlock, 0, 0};
-    return failure(errno);
+    if (errno != ENOTCONN) return failure(errno);
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (::getsockopt(descriptor_, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return failure(errno);
+    return error != 0 ? failure(error) : IoResult{IoStatus::WouldBlock, 0, 0};
   }
   connected_ = true;
   local_port_ = port_of(descriptor_);
-  become_patient(descriptor_, patience_);
   return {};
 }
 
@@ -195,7 +202,6 @@ base::Result<std::unique_ptr<upstream::ByteStream>, int> SocketConnector::connec
     ::close(descriptor);
     return os_error;
   }
-  if (connected) become_patient(descriptor, patience_);
   return std::unique_ptr<upstream::ByteStream>(std::make_unique<SocketStream>(descriptor, connected, patience_, address_text(*target)));
 }
 

@@ -1,9 +1,8 @@
 // A TCP or unix connection to a backend on a plain POSIX socket.
 //
-// WHAT    ByteStream and Connector over sockets. The socket itself is in blocking mode with
-//         SO_RCVTIMEO and SO_SNDTIMEO set once when it is connected, so that a waiting read is ONE
-//         system call (an APR socket with a timeout needs recv, poll, recv); calls that must not
-//         wait pass MSG_DONTWAIT.
+// WHAT    ByteStream and Connector over sockets. Before the first call that waits the socket comes into blocking
+//         mode with SO_RCVTIMEO and SO_SNDTIMEO, so that a waiting read is ONE system call (an APR socket
+//         with a timeout needs recv, poll, recv); calls that must not wait pass MSG_DONTWAIT.
 // SHAPES  kPatience is the longest wait inside one call; the driver polls when it is over, so that a
 //         client that went away is noticed. No pool, no buffer: an idle connection is a descriptor
 //         and this object. Decision record: docs/decisions/0002-plain-sockets.md.
@@ -44,10 +43,13 @@ class SocketStream final : public upstream::ByteStream {
   base::Duration patience() const noexcept override { return patience_; }
 
  private:
+  int flags_for(upstream::Wait wait) noexcept;
+
   const base::Duration patience_;
   const std::string peer_;
   int descriptor_;
   bool connected_;
+  bool patient_ = false;
   std::uint16_t local_port_ = 0;
   upstream::StreamWatcher* watcher_ = nullptr;
   upstream::StreamNotes* notes_ = nullptr;

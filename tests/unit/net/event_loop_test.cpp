@@ -345,7 +345,7 @@ TEST_CASE("a stream wakes who uses it, and is known to be idle while nothing has
   net::SocketStream stream(std::exchange(backend.ends[0], -1), true, 200ms, "backend");
   std::array<char, 64> bytes{};
   CHECK_FALSE(stream.known_idle());
-  REQUIRE(world.loop.use_stream(actor.place, stream));
+  REQUIRE(world.loop.use_stream(actor.place, stream, false));
   world.loop.release(actor.place, 0);
   const auto hold = [&] { REQUIRE(world.loop.seize(actor.place, actor)); };
   const auto go = [&] { world.loop.release(actor.place, 0); };
@@ -377,7 +377,7 @@ TEST_CASE("a stream wakes who uses it, and is known to be idle while nothing has
   REQUIRE(comes_true([&] { return stream.notes()->events.load() != seen; }));
   hold();
   actor.reasons.store(0);
-  REQUIRE(world.loop.use_stream(actor.place, stream));
+  REQUIRE(world.loop.use_stream(actor.place, stream, false));
   go();
   REQUIRE(comes_true([&] { return (actor.reasons & net::kWakeUpstream) != 0; }));
   hold();
@@ -389,6 +389,32 @@ TEST_CASE("a stream wakes who uses it, and is known to be idle while nothing has
   CHECK_FALSE(stream.known_idle());
 }
 
+TEST_CASE("a stream that takes more wakes who asked for that", "[loop][stream]") {
+  Loop world;
+  Actor actor(world.loop);
+  Pair backend;
+  net::SocketStream stream(std::exchange(backend.ends[0], -1), true, 200ms, "backend");
+  REQUIRE(world.loop.use_stream(actor.place, stream, false));
+  const std::string much(64 * 1024, 'x');
+  const upstream::ConstBuffer part{much.data(), much.size()};
+  while (stream.write({&part, 1}, upstream::Wait::No).status == upstream::IoStatus::Ok) {
+  }
+  for (unsigned round = 0; round < 3; ++round) {
+    REQUIRE(world.loop.use_stream(actor.place, stream, true));
+    actor.reasons.store(0);
+    world.loop.release(actor.place, 0);
+    std::array<char, 64 * 1024> bytes{};
+    while (::recv(backend.ends[1], bytes.data(), bytes.size(), MSG_DONTWAIT) > 0) {
+    }
+    REQUIRE(comes_true([&] { return (actor.reasons & net::kWakeUpstream) != 0; }));
+    REQUIRE(world.loop.seize(actor.place, actor));
+    CHECK(stream.write({&part, 1}, upstream::Wait::No).status == upstream::IoStatus::Ok);
+    while (stream.write({&part, 1}, upstream::Wait::No).status == upstream::IoStatus::Ok) {
+    }
+  }
+  world.loop.release(actor.place, 0);
+}
+
 TEST_CASE("a stream that has ended is not mistaken for the next one", "[loop][stream]") {
   Loop world;
   Actor actor(world.loop);
@@ -397,7 +423,7 @@ TEST_CASE("a stream that has ended is not mistaken for the next one", "[loop][st
     Pair backend;
     REQUIRE(world.loop.seize(actor.place, actor));
     net::SocketStream stream(std::exchange(backend.ends[0], -1), true, 200ms, "backend");
-    REQUIRE(world.loop.use_stream(actor.place, stream));
+    REQUIRE(world.loop.use_stream(actor.place, stream, false));
     CHECK_FALSE(stream.notes()->ending.load());
     actor.reasons.store(0);
     world.loop.release(actor.place, 0);
