@@ -122,7 +122,7 @@ void Adoption::give_up(Back kind) noexcept {
 void Adoption::leave(Back kind) noexcept {
   conn_rec* const c = seat.connection;
   give_up(kind);
-  if (!inlet().empty()) c->data_in_input_filters = 1;  // or the MPM would wait for the client
+  if (!inlet().holds_nothing()) c->data_in_input_filters = 1;  // or the MPM would wait for the client
   c->sbh = nullptr;
   net::signal_event(event);
   // Whoever resumes the connection waits for this.

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
+#include <string_view>
 
 #include "httpd/client_socket.h"
 #include "httpd/guard.h"
@@ -20,6 +21,9 @@ namespace {
 constexpr std::size_t kOneRead = 16 * 1024;
 constexpr std::size_t kWorthLargeReads = 8 * 1024;
 constexpr std::size_t kKeptCapacity = 4 * 1024;
+// mod_ssl's, as the server knows it, and what it decrypts at once; a record may be longer.
+constexpr std::string_view kSslFilter = "ssl/tls filter";
+constexpr std::size_t kSslBuffer = AP_IOBUFSIZE;
 
 ap_filter_rec_t* g_plain = nullptr;
 ap_filter_rec_t* g_tls = nullptr;
@@ -32,33 +36,48 @@ apr_status_t read_filter(ap_filter_t* filter, apr_bucket_brigade* out, ap_input_
 
 }  // namespace
 
-ClientInlet* ClientInlet::make(conn_rec* c, request_rec* r) {
+ClientInlet* ClientInlet::add(ap_filter_rec_t* filter, conn_rec* c, request_rec* r) {
   core_net_rec* const net = core_net(c);
   if (net == nullptr) return nullptr;
   auto* const inlet = own_in_pool(c->pool, std::unique_ptr<ClientInlet>(new ClientInlet(c, net)));
   inlet->brigade_ = apr_brigade_create(c->pool, c->bucket_alloc);
-  inlet->tls_ = ap_ssl_conn_is_ssl(c) != 0;
-  inlet->self_ = ap_add_input_filter_handle(inlet->tls_ ? g_tls : g_plain, inlet, r, c);
+  inlet->self_ = ap_add_input_filter_handle(filter, inlet, r, c);
   return inlet->self_ != nullptr && inlet->self_->next != nullptr ? inlet : nullptr;
+}
+
+ClientInlet* ClientInlet::make(conn_rec* c, request_rec* r) {
+  ClientInlet* const plain = add(g_plain, c, r);
+  if (plain == nullptr || ap_ssl_conn_is_ssl(c) == 0) return plain;
+  ClientInlet* const inlet = add(g_tls, c, r);
+  if (inlet == nullptr) return nullptr;
+  inlet->below_ = plain;
+  inlet->above_mod_ssl_ = std::string_view(inlet->self_->next->frec->name) == kSslFilter;
+  return inlet;
 }
 
 void ClientInlet::fill() {
   more_ = false;
-  if (empty()) {
-    held_.clear();
-    begin_ = 0;
-    if (held_.capacity() > kKeptCapacity) held_.shrink_to_fit();
-  }
-  if (tls_) {
-    fill_through(self_->next);
+  forget_used();
+  if (below_ != nullptr) {
+    fill_decrypted();
   } else {
     fill_plain();
   }
   // mod_ssl's filter tells a reader that cannot wait of no end without a close_notify: there is nothing, it says.
-  if (end_has_come_ && !more_) ended_ = true;
+  const bool no_more_comes = end_has_come_ || (below_ != nullptr && below_->ended_);
+  if (no_more_comes && !more_) ended_ = true;
+}
+
+// No memory for what was read.
+void ClientInlet::forget_used() {
+  if (!empty()) return;
+  held_.clear();
+  begin_ = 0;
+  if (held_.capacity() > kKeptCapacity) held_.shrink_to_fit();
 }
 
 void ClientInlet::fill_plain() {
+  take_from_core();
   const int descriptor = client_descriptor(*connection_);
   char bytes[kOneRead];
   while (held_.size() - begin_ < kMostHeld) {
@@ -76,29 +95,47 @@ void ClientInlet::fill_plain() {
   more_ = true;
 }
 
-void ClientInlet::fill_through(ap_filter_t* next) {
-  for (;;) {
-    if (held_.size() - begin_ >= kMostHeld) {
-      more_ = true;
-      break;
-    }
-    const apr_status_t status = ap_get_brigade(next, brigade_, AP_MODE_READBYTES, APR_NONBLOCK_READ, kOneRead);
-    if (APR_STATUS_IS_EAGAIN(status) || (status == APR_SUCCESS && APR_BRIGADE_EMPTY(brigade_))) break;
-    apr_size_t size = kOneRead;
-    char bytes[kOneRead];
-    if (status != APR_SUCCESS || apr_brigade_flatten(brigade_, bytes, &size) != APR_SUCCESS || size == 0) {
-      ended_ = true;
-      break;
-    }
-    held_.append(bytes, size);
-    apr_brigade_cleanup(brigade_);
+// What has come is read below first, so that mod_ssl's reads cost no system call.
+void ClientInlet::fill_decrypted() {
+  below_->fell_short_ = false;
+  below_->fill();
+  bool goes_on = true;
+  while (goes_on && held_.size() - begin_ < kMostHeld) {
+    const std::size_t before = held_.size();
+    goes_on = read_through();
+    // OpenSSL takes the length of a record and then the record. Where it had both and nothing is left, another read is in vain.
+    const bool whole = above_mod_ssl_ && held_.size() - before < kSslBuffer;
+    if (whole && below_->empty() && !below_->fell_short_) goes_on = false;
   }
+  more_ = goes_on || below_->may_have_more();
+  below_->forget_used();
+}
+
+// False: there is nothing more at the moment.
+bool ClientInlet::read_through() {
+  const apr_status_t status = ap_get_brigade(self_->next, brigade_, AP_MODE_READBYTES, APR_NONBLOCK_READ, kOneRead);
+  if (APR_STATUS_IS_EAGAIN(status) || (status == APR_SUCCESS && APR_BRIGADE_EMPTY(brigade_))) return false;
+  apr_size_t size = kOneRead;
+  char bytes[kOneRead];
+  const bool good = status == APR_SUCCESS && apr_brigade_flatten(brigade_, bytes, &size) == APR_SUCCESS && size > 0;
+  if (good) held_.append(bytes, size);
+  else ended_ = true;
   apr_brigade_cleanup(brigade_);
+  return good;
 }
 
 bool ClientInlet::drain_core() {
-  if (tls_ || kept_by_core() > 0) fill_through(self_->next);
-  return !ended_;
+  if (below_ != nullptr || kept_by_core() > 0) {
+    while (held_.size() - begin_ < kMostHeld && read_through()) {
+    }
+  }
+  return !ended_ && kept_by_core() == 0;
+}
+
+// There may be some when somebody has waited for the client on the loop.
+void ClientInlet::take_from_core() {
+  while (kept_by_core() > 0 && read_through()) {
+  }
 }
 
 // Bytes that the core has read from the socket and nobody has had yet.
@@ -147,9 +184,10 @@ apr_status_t ClientInlet::read(ap_filter_t* self, apr_bucket_brigade* out, ap_in
   if (mode == AP_MODE_INIT) return ap_get_brigade(self->next, out, mode, block, most);
   if (mode == AP_MODE_EATCRLF) skip_line_ends();
   if (empty()) {
-    if (on_loop_ && block == APR_NONBLOCK_READ && !ended_) return APR_EAGAIN;
+    fell_short_ = true;
+    if (on_loop_ && block == APR_NONBLOCK_READ && !ended_ && kept_by_core() == 0) return APR_EAGAIN;
     if (on_loop_ && block == APR_BLOCK_READ) net::LoopThreads::let_others_go_on();
-    if (mode == AP_MODE_READBYTES && !tls_ && most >= static_cast<apr_off_t>(kWorthLargeReads)) {
+    if (mode == AP_MODE_READBYTES && below_ == nullptr && most >= static_cast<apr_off_t>(kWorthLargeReads)) {
       if (const apr_off_t kept = kept_by_core(); kept > 0) return ap_get_brigade(self->next, out, mode, block, std::min(most, kept));
       const apr_status_t status = read_large(out, static_cast<std::size_t>(most));
       if (!APR_STATUS_IS_EAGAIN(status) || block == APR_NONBLOCK_READ) return status;
@@ -157,6 +195,7 @@ apr_status_t ClientInlet::read(ap_filter_t* self, apr_bucket_brigade* out, ap_in
     return ap_get_brigade(self->next, out, mode, block, most);
   }
   const std::size_t held = held_.size() - begin_;
+  if (static_cast<apr_off_t>(held) < most) fell_short_ = true;
   switch (mode) {
     case AP_MODE_EATCRLF: return APR_SUCCESS;
     case AP_MODE_GETLINE: {

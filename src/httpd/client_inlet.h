@@ -2,7 +2,7 @@
 //
 // WHAT    An input filter. The loop reads what has come, without waiting, and asks whether a request can be read whole; httpd
 //         then reads it from here like from the network. For a plain connection it sits right above the core and reads the
-//         socket itself; with TLS it sits above mod_ssl's filter and reads through it.
+//         socket itself. With TLS there are two: that one, and one above mod_ssl's filter, which reads through both.
 //         On the loop it answers a read that may not wait without asking the system, because whatever has come is here
 //         already; that is httpd's look for a pipelined request. On a worker it passes everything on once it is empty, but
 //         reads the content of a large request from a plain connection in pieces of up to kLargestRead, where the core takes 8,000 bytes.
@@ -34,25 +34,37 @@ class ClientInlet {
   bool ended() const noexcept { return ended_; }
   void more_has_come() noexcept { more_ = true; }
   // No event will tell of it again.
-  void end_has_come() noexcept { end_has_come_ = true; }
+  void end_has_come() noexcept {
+    end_has_come_ = true;
+    if (below_ != nullptr) below_->end_has_come();
+  }
   // Takes what httpd has read from the socket and nobody has used. False: the client has closed.
   bool drain_core();
 
   bool empty() const noexcept { return begin_ == held_.size(); }
+  // Nor is there anything that is still encrypted.
+  bool holds_nothing() const noexcept { return empty() && (below_ == nullptr || below_->empty()); }
   http::RequestScan scan() const noexcept { return http::scan_request(std::string_view(held_).substr(begin_)); }
 
   // While the connection is the loop's.
-  void on_loop(bool on) noexcept { on_loop_ = on; }
+  void on_loop(bool on) noexcept {
+    on_loop_ = on;
+    if (below_ != nullptr) below_->on_loop(on);
+  }
 
   apr_status_t read(ap_filter_t* self, apr_bucket_brigade* out, ap_input_mode_t mode, apr_read_type_e block, apr_off_t most);
 
  private:
   ClientInlet(conn_rec* c, core_net_rec* net) noexcept : connection_(c), net_(net) {}
+  static ClientInlet* add(ap_filter_rec_t* filter, conn_rec* c, request_rec* r);
 
   apr_off_t kept_by_core() const noexcept;
   apr_status_t read_large(apr_bucket_brigade* out, std::size_t most);
   void fill_plain();
-  void fill_through(ap_filter_t* next);
+  void fill_decrypted();
+  void take_from_core();
+  bool read_through();
+  void forget_used();
   void give(apr_bucket_brigade* out, std::size_t size, bool take);
   void skip_line_ends() noexcept;
 
@@ -62,7 +74,9 @@ class ClientInlet {
   apr_bucket_brigade* brigade_ = nullptr;
   std::string held_;
   std::size_t begin_ = 0;
-  bool tls_ = false;
+  ClientInlet* below_ = nullptr;  // with TLS: the other one
+  bool above_mod_ssl_ = false;
+  bool fell_short_ = false;       // since the last fill somebody wanted more than was there
   bool more_ = false;
   bool ended_ = false;
   bool end_has_come_ = false;
