@@ -39,46 +39,30 @@ inline constexpr auto kTokenTable = make_token_table();
 
 constexpr bool is_token_char(char c) noexcept { return detail::kTokenTable[static_cast<unsigned char>(c)]; }
 
-constexpr bool is_token(std::string_view text) noexcept {
-  for (const char c : text) {
-    if (!is_token_char(c)) return false;
-  }
-  return !text.empty();
-}
+// The loops are not inline: a request passes some hundred places that call one, each once, and what it costs is mostly
+// that their code is not in the processor's first cache.
+
+bool is_token(std::string_view text) noexcept;
 
 // No control character except horizontal tab; obs-text (0x80-0xff) is legal.
-constexpr bool is_field_value(std::string_view text) noexcept {
-  for (const char c : text) {
-    if (is_control(c) && c != '\t') return false;
-  }
-  return true;
-}
+bool is_field_value(std::string_view text) noexcept;
 
 // Neither blanks nor control characters: what can stand in a cookie or a URL as it is.
-constexpr bool is_visible(std::string_view text) noexcept {
-  for (const char c : text) {
-    if (is_control(c) || c == ' ') return false;
-  }
-  return true;
+bool is_visible(std::string_view text) noexcept;
+
+namespace detail {
+bool same_folded(const char* a, const char* b, std::size_t size) noexcept;
+}  // namespace detail
+
+inline bool iequals(std::string_view a, std::string_view b) noexcept {
+  return a.size() == b.size() && detail::same_folded(a.data(), b.data(), a.size());
 }
 
-constexpr bool iequals(std::string_view a, std::string_view b) noexcept {
-  if (a.size() != b.size()) return false;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (to_lower(a[i]) != to_lower(b[i])) return false;
-  }
-  return true;
-}
-
-constexpr bool istarts_with(std::string_view text, std::string_view prefix) noexcept {
-  return text.size() >= prefix.size() && iequals(text.substr(0, prefix.size()), prefix);
+inline bool istarts_with(std::string_view text, std::string_view prefix) noexcept {
+  return text.size() >= prefix.size() && detail::same_folded(text.data(), prefix.data(), prefix.size());
 }
 
 // Without spaces and tabs at both ends (OWS, RFC 9110 5.6.3).
-constexpr std::string_view trim(std::string_view text) noexcept {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
+std::string_view trim(std::string_view text) noexcept;
 
 }  // namespace cxxproxy::base

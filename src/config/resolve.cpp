@@ -25,6 +25,7 @@ MemberSpec make_member(const DeclaredMember& said, const std::string& key_prefix
   MemberSpec member;
   const ParameterSet& set = said.parameters;
   member.url = said.url;
+  member.authority = said.url.authority();
   member.name = said.template_url.empty() ? said.url.name() : said.template_url;
   member.any_host = said.any_host;
   member.key = key_prefix + ' ' + member_key(said);

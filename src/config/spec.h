@@ -63,6 +63,7 @@ inline constexpr std::size_t kLongestRoute = 63;
 
 struct MemberSpec {
   http::Url url;
+  std::string authority;  // of the URL: what Host says
   std::string name;  // canonical URL, as logs and BALANCER_WORKER_NAME show it
   std::string key;   // server + balancer + URL: finds the member's shared slot again after a reload
   std::uint32_t member_id = 0;

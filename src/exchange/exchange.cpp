@@ -69,7 +69,7 @@ Step Exchange::step() {
     }
     if (flow == Flow::Progress) continue;
     const auto now = services_.clock.now();
-    if (!armed_) arm(limit_);
+    if (!armed_) arm(limit_, now);
     if (now >= deadline_) {
       (void)deadline_passed();
       continue;
@@ -92,9 +92,9 @@ Step Exchange::step() {
   }
 }
 
-void Exchange::arm(base::Duration limit) {
+void Exchange::arm(base::Duration limit, base::Instant now) {
   limit_ = limit;
-  deadline_ = services_.clock.now() + limit;
+  deadline_ = now + limit;
   armed_ = true;
 }
 

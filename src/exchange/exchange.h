@@ -195,7 +195,8 @@ class Exchange {
   bool may_be_sent_again(const base::Error& error) const;
   base::Phase phase() const noexcept;
 
-  void arm(base::Duration limit);
+  void arm(base::Duration limit, base::Instant now);
+  void arm(base::Duration limit) { arm(limit, services_.clock.now()); }
   upstream::Wait wait_mode();
   upstream::Wait no_wait() const noexcept { return told_ ? upstream::Wait::Told : upstream::Wait::No; }
   upstream::IoResult read_upstream(std::span<char> into);

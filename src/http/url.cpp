@@ -160,8 +160,7 @@ std::uint16_t default_port_of(std::string_view lower_case_scheme) noexcept {
 }
 
 std::string Url::authority() const {
-  std::string out;
-  out.reserve(host.size() + 8);
+  std::string out;  // most are short enough to lie in it
   if (ipv6) out += '[';
   out += host;
   if (ipv6) out += ']';
@@ -178,8 +177,9 @@ std::string Url::name() const { return socket.empty() ? text() : "unix:" + socke
 
 SocketUrl split_socket(std::string_view text) noexcept {
   constexpr std::string_view kPrefix = "unix:";
+  if (!base::istarts_with(text, kPrefix)) return {{}, text};
   const std::size_t bar = text.find('|');
-  if (!base::istarts_with(text, kPrefix) || bar == std::string_view::npos) return {{}, text};
+  if (bar == std::string_view::npos) return {{}, text};
   std::string_view socket = text.substr(kPrefix.size(), bar - kPrefix.size());
   if (socket.starts_with("///")) socket.remove_prefix(2);  // an empty host in front of the path
   return {socket, text.substr(bar + 1)};

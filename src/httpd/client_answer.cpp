@@ -11,6 +11,7 @@
 #include "httpd/client_session.h"
 #include "httpd/client_side.h"
 #include "httpd/client_socket.h"
+#include "httpd/pool_text.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
@@ -28,13 +29,13 @@ void reset_client(conn_rec* connection) {
 
 void take_status(request_rec* r, const http::ResponseHead& head) {
   r->status = head.status;
-  r->status_line = apr_psprintf(r->pool, "%d %.*s", head.status, static_cast<int>(head.reason.size()), head.reason.data());
+  r->status_line = joined_in(r->pool, {digits_in(r->pool, static_cast<unsigned>(head.status)), " ", head.reason});
 }
 
 // What the engine decided is what counts: one length in the place of the backend's, or none.
 void set_length(request_rec* r, const exchange::AnswerHead& answer) {
   if (answer.length) {
-    apr_table_setn(r->headers_out, "Content-Length", apr_psprintf(r->pool, "%" APR_UINT64_T_FMT, static_cast<apr_uint64_t>(*answer.length)));
+    apr_table_setn(r->headers_out, "Content-Length", digits_in(r->pool, *answer.length));
   } else {
     apr_table_unset(r->headers_out, "Content-Length");
   }

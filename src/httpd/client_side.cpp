@@ -146,8 +146,7 @@ ProxyErrc ClientSide::write_request_head(const config::MemberSpec& member, const
     request.target = errand_.host_path;
   }
   const char* client_host = apr_table_get(r_->headers_in, "Host");
-  const std::string authority = settings_.preserve_host ? std::string() : member.url.authority();
-  request.host = authority;
+  request.host = member.authority;
   if (settings_.preserve_host) request.host = view(client_host != nullptr && *client_host != '\0' ? client_host : r_->server->server_hostname);
   request.fields = fields_;
   if (plan.body == BodyKind::Length) request.framing = {http::RequestBody::Length, plan.length};

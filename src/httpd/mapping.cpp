@@ -1,5 +1,6 @@
 #include "httpd/mapping.h"
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 #include <optional>
@@ -11,6 +12,7 @@
 #include "http/url.h"
 #include "httpd/config_hooks.h"
 #include "httpd/directives.h"
+#include "httpd/pool_text.h"
 #include "httpd/request_state.h"
 #include "httpd/httpd_api.h"
 
@@ -22,8 +24,6 @@ using config::Route;
 using config::RouteMatch;
 
 constexpr std::size_t kLongestUrl = 64 * 1024;  // as ap_pregsub
-
-char* c_str_in(apr_pool_t* pool, std::string_view text) { return apr_pstrmemdup(pool, text.data(), text.size()); }
 
 // "proxy:" where the standard names are ours, "cxxproxy:" beside a foreign mod_proxy. Every hook of
 // every request asks, and the list of modules no longer changes: it is searched once.
@@ -79,7 +79,8 @@ Choice choose(const request_rec* r, PathForm form, const config::Variables* vari
 std::size_t authority_end(std::string_view url) noexcept {
   const std::size_t scheme = url.find("://");
   if (scheme == std::string_view::npos) return url.size();
-  return std::min(url.find_first_of("/?", scheme + 3), url.size());
+  const auto ends = [](char c) { return c == '/' || c == '?'; };
+  return static_cast<std::size_t>(std::find_if(url.begin() + static_cast<std::ptrdiff_t>(scheme) + 3, url.end(), ends) - url.begin());
 }
 
 // Variables in the host or port of a rule's URL give text of these only; one at the very end may be the path.
@@ -107,7 +108,8 @@ Built build_url(const request_rec* r, const Choice& choice, const config::Variab
   const Route& route = *choice.route;
   const bool variable = route.options.interpolate && variables != nullptr;
   if (variable && !variables_stay_inside(route.url, *variables)) return {};
-  const std::string url = variable ? config::interpolated(route.url, variables) : route.url;
+  const std::string with_variables = variable ? config::interpolated(route.url, variables) : std::string();
+  const std::string_view url = variable ? std::string_view(with_variables) : std::string_view(route.url);
 
   std::string_view subject(r->uri);
   const RouteMatch* match = &choice.match;
@@ -188,12 +190,15 @@ BackendUrl split_backend_url(std::string_view url) noexcept {
   const http::SocketUrl parts = http::split_socket(url);
   const std::size_t scheme = parts.rest.find("://");
   if (scheme == std::string_view::npos) return {parts.socket, parts.rest, {}};
-  const std::size_t end = std::min(parts.rest.find_first_of("/?#", scheme + 3), parts.rest.size());
+  const auto ends = [](char c) { return c == '/' || c == '?' || c == '#'; };
+  const auto authority = parts.rest.begin() + static_cast<std::ptrdiff_t>(scheme) + 3;
+  const auto end = static_cast<std::size_t>(std::find_if(authority, parts.rest.end(), ends) - parts.rest.begin());
   return {parts.socket, parts.rest.substr(0, end), parts.rest.substr(end)};
 }
 
-config::Target target_of(const request_rec* r, std::string_view url) {
-  const BackendUrl parts = split_backend_url(url);
+config::Target target_of(const request_rec* r, std::string_view url) { return target_of(r, url, split_backend_url(url)); }
+
+config::Target target_of(const request_rec* r, std::string_view url, const BackendUrl& parts) {
   const RequestState* const state = find_request_state(r);
   if (state != nullptr && !state->chosen.origin.empty() && state->chosen.origin == parts.origin && parts.socket.empty()) return state->chosen.target;
   return resolved_vhost(r->server).find_target(url);
@@ -219,7 +224,7 @@ int translate(request_rec* r, PathForm form) {
   }
 
   const std::string_view prefix = own_prefix();
-  r->filename = c_str_in(r->pool, std::string(prefix) + *built.url);
+  r->filename = joined_in(r->pool, {prefix, *built.url});
   r->handler = prefix == "proxy:" ? "proxy-server" : "cxxproxy";
   r->proxyreq = PROXYREQ_REVERSE;
   const config::RuleOptions& options = choice.route->options;
@@ -243,8 +248,9 @@ int make_canonical(request_rec* r) {
     if (has_control_or_space(parts.rest)) return refuse(r, HTTP_FORBIDDEN, "a space or control character in the backend URL");
     return kOk;
   }
-  std::string canonical(own_prefix());
-  canonical.append(url.substr(0, url.size() - parts.rest.size()));
+  std::string canonical;
+  canonical.reserve(own_prefix().size() + url.size() + 1 + (r->args != nullptr ? std::strlen(r->args) + 1 : 0));
+  canonical.append(own_prefix()).append(url.substr(0, url.size() - parts.rest.size()));
   if (!parts.rest.starts_with('/')) canonical += '/';
   if (has_note(r, "proxy-noencode")) {
     if (has_control_or_space(parts.rest)) return refuse(r, HTTP_FORBIDDEN, "a space or control character in the backend URL");
@@ -256,7 +262,7 @@ int make_canonical(request_rec* r) {
     if (has_control_or_space(r->args)) return refuse(r, HTTP_FORBIDDEN, "a space or control character in the query string");
     canonical.append("?").append(r->args);
   }
-  r->filename = c_str_in(r->pool, canonical);
+  r->filename = joined_in(r->pool, {canonical});
   return kOk;
 }
 
@@ -277,7 +283,7 @@ int take_handler_url(request_rec* r) {
   filename.append(url);
   if (url.ends_with("|http:")) filename += "//localhost";
   filename.append(r->filename);
-  r->filename = c_str_in(r->pool, filename);
+  r->filename = joined_in(r->pool, {filename});
   r->proxyreq = PROXYREQ_REVERSE;
   return make_canonical(r);
 }

@@ -44,6 +44,7 @@ BackendUrl split_backend_url(std::string_view url) noexcept;
 
 // Whom the backend URL of a request leads to: what the rule chose, or what the URL names where somebody else wrote it.
 config::Target target_of(const request_rec* r, std::string_view url);
+config::Target target_of(const request_rec* r, std::string_view url, const BackendUrl& parts);  // of that URL
 
 // Does "unix:" occur in what the client sent? Then a socket that only a rewriting rule names may be the
 // client's choice.

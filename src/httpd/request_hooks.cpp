@@ -75,6 +75,7 @@ ProxyErrc make_undeclared(const BackendUrl& parts, const config::MemberSpec* lik
   const std::string socket = like != nullptr ? like->url.socket : std::string(parts.socket);
   out.spec.url = std::move(origin->url);
   out.spec.url.socket = socket;
+  out.spec.authority = out.spec.url.authority();
   out.spec.name = out.spec.url.name();
   out.spec.reuse = false;
   out.member = std::make_unique<upstream::MemberUpstream>(out.spec, resolver);
@@ -99,7 +100,7 @@ int serve(request_rec* r, ServedRequest& served, const exchange::Destination& de
 }
 
 ServedRequest& make_served(request_rec* r, ChildState& child, const Errand& errand) {
-  return *own_in_pool(r->pool, std::make_unique<ServedRequest>(r, child, errand));
+  return *make_in_pool<ServedRequest>(r->pool, r, child, errand);
 }
 
 bool is_switched_off(const config::MemberSpec& member) noexcept {
@@ -124,7 +125,7 @@ int exchange_for(request_rec* r, std::string_view url) {
   Errand errand;
   errand.host_path = parts.rest.empty() ? std::string_view("/") : parts.rest;
   errand.path = parts.rest;
-  errand.target = target_of(r, url);
+  errand.target = target_of(r, url, parts);
   const config::MemberSpec* like = nullptr;
   if (errand.target.member != nullptr && errand.target.member->any_host) like = std::exchange(errand.target.member, nullptr);
   if (errand.target) {

@@ -5,6 +5,7 @@
 #include "httpd/config_hooks.h"
 #include "httpd/keep_alive.h"
 #include "httpd/mapping.h"
+#include "httpd/pool_text.h"
 #include "httpd/reactor.h"
 #include "httpd/shared_state.h"
 #include "httpd/upstream_facts.h"
@@ -145,7 +146,7 @@ void keep_facts(request_rec* r, const exchange::Exchange& exchange, const Client
     if (exchange.failure()) {
       facts.attempts = failed.empty() ? nullptr : apr_pstrmemdup(r->pool, failed.data(), failed.size());
     } else {
-      facts.attempts = apr_pstrcat(r->pool, failed.c_str(), failed.empty() ? "" : ", ", facts.member, " ", facts.end, nullptr);
+      facts.attempts = joined_in(r->pool, {failed, failed.empty() ? "" : ", ", facts.member, " ", end});
     }
   }
   if (!known.address.empty()) facts.address = apr_pstrmemdup(r->pool, known.address.data(), known.address.size());
@@ -163,7 +164,7 @@ void keep_facts(request_rec* r, const exchange::Exchange& exchange, const Client
 
 void ServedRequest::waits_without_thread() noexcept {
   balancer::ParkedList& parked = child_.parked();
-  const bool declared = step_.member != nullptr && !undeclared_;
+  const bool declared = step_.member != nullptr && undeclared_ == nullptr;
   const std::uint32_t row = declared ? slot_places().members[step_.member->member_id] : parked.counts().no_member();
   parked.enter(parked_, row, step_.tunnel ? balancer::ParkedKind::Tunnel : balancer::ParkedKind::Request, child_.clock().now());
 }

@@ -44,7 +44,10 @@ class ServedRequest {
   ServedRequest& operator=(const ServedRequest&) = delete;
 
   // Kept until the request ends.
-  Undeclared& undeclared() { return undeclared_.emplace(); }
+  Undeclared& undeclared() {
+    undeclared_ = std::make_unique<Undeclared>();
+    return *undeclared_;
+  }
 
   // kOk when there is something to drive, else the status to answer.
   int begin(const exchange::Destination& destination);
@@ -73,7 +76,7 @@ class ServedRequest {
   ChildState& child_;
   const Errand errand_;
   const RequestSettings settings_;
-  std::optional<Undeclared> undeclared_;
+  std::unique_ptr<Undeclared> undeclared_;
   std::optional<ClientSide> client_;
   std::optional<exchange::Exchange> exchange_;
   std::optional<Waiter> waiter_;

@@ -1,9 +1,9 @@
 #include "httpd/upstream_facts.h"
 
-#include <charconv>
 #include <new>
 
 #include "httpd/guard.h"
+#include "httpd/pool_text.h"
 #include "httpd/request_state.h"
 #include "httpd/httpd_api.h"
 
@@ -21,17 +21,20 @@ class Teller {
     apr_table_addn(r_->notes, name, value);
     apr_table_addn(r_->subprocess_env, name, value);
   }
-  void number(const char* name, std::uint64_t value) const noexcept { text(name, digits(value)); }
+  // Each attempt has set it in the environment.
+  void member(const char* name, const char* value) const noexcept {
+    if (value == nullptr) {
+      apr_table_unset(r_->subprocess_env, name);
+      return;
+    }
+    apr_table_addn(r_->notes, name, value);
+    apr_table_setn(r_->subprocess_env, name, value);
+  }
+  void number(const char* name, std::uint64_t value) const noexcept { text(name, digits_in(r_->pool, value)); }
   void time(const char* name, std::int64_t microseconds) const noexcept {
     if (microseconds >= 0) number(name, static_cast<std::uint64_t>(microseconds));
   }
   void note(const char* name, const char* value) const noexcept { apr_table_setn(r_->notes, name, value); }
-  const char* digits(std::uint64_t value) const noexcept {
-    constexpr std::size_t kMost = 21;
-    auto* const room = static_cast<char*>(apr_palloc(r_->pool, kMost));
-    *std::to_chars(room, room + kMost - 1, value).ptr = '\0';
-    return room;
-  }
 
  private:
   request_rec* const r_;
@@ -62,8 +65,7 @@ int tell_upstream_facts(request_rec* r) noexcept {
     const Teller teller(r);
     teller.text("CXXPROXY_END", facts->end);
     if (!facts->exchanged) return kDeclined;
-    apr_table_unset(r->subprocess_env, "CXXPROXY_MEMBER");  // set by each attempt
-    teller.text("CXXPROXY_MEMBER", facts->member);
+    teller.member("CXXPROXY_MEMBER", facts->member);
     teller.text("CXXPROXY_ADDRESS", facts->address);
     teller.text("CXXPROXY_ATTEMPTS", facts->attempts);
     if (facts->address != nullptr) teller.text("CXXPROXY_REUSED", facts->reused ? "1" : "0");
@@ -72,7 +74,7 @@ int tell_upstream_facts(request_rec* r) noexcept {
     teller.time("CXXPROXY_TOTAL_TIME", facts->total);
     teller.number("CXXPROXY_BYTES_SENT", facts->bytes_up);
     teller.number("CXXPROXY_BYTES_RECEIVED", facts->bytes_down);
-    if (facts->local_port != 0) teller.note("proxy-source-port", teller.digits(facts->local_port));
+    if (facts->local_port != 0) teller.note("proxy-source-port", digits_in(r->pool, facts->local_port));
     if (facts->timed_out) teller.note("proxy_timedout", "1");
     return kDeclined;
   });

@@ -56,7 +56,8 @@ Connection ConnectionPool::take_newest(bool watched) {
     break;
   }
   Connection taken = std::move(*chosen);
-  idle_.erase(chosen);
+  std::move(std::next(chosen), idle_.end(), chosen);
+  idle_.pop_back();
   return taken;
 }
 
