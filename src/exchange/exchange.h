@@ -195,6 +195,7 @@ class Exchange {
   bool may_be_sent_again(const base::Error& error) const;
   base::Phase phase() const noexcept;
 
+  base::Instant step_time() noexcept;
   void arm(base::Duration limit, base::Instant now);
   void arm(base::Duration limit) { arm(limit, services_.clock.now()); }
   upstream::Wait wait_mode();
@@ -235,6 +236,7 @@ class Exchange {
   ExchangeFacts facts_{};
   base::Instant connect_began_{};
   const base::Instant started_;
+  std::optional<base::Instant> step_time_;  // of this step, where that is asked for
   base::Instant total_deadline_;
   base::Instant deadline_{};
   base::Duration limit_{};

@@ -75,7 +75,7 @@ Exchange::Flow Exchange::receive_head(unsigned& needs) {
   }
   if (result.status != IoStatus::Ok) return on_stream_end(result);
   armed_ = received_any_ && armed_;  // the head as a whole has one deadline, from its first byte on
-  if (!received_any_) facts_.first_byte = std::chrono::duration_cast<base::Duration>(services_.clock.now() - started_);
+  if (!received_any_) facts_.first_byte = std::chrono::duration_cast<base::Duration>(step_time() - started_);
   received_any_ = true;
   end_ += result.bytes;
   count_received(result.bytes);
@@ -115,7 +115,7 @@ Exchange::Flow Exchange::on_head() {
   in_head_ = false;
   armed_ = false;
   const int status = codec_->head().status;
-  const base::Instant now = services_.clock.now();
+  const base::Instant now = step_time();
   const balancer::Consequence consequence = flight_.answered(status, now);
   if (consequence.recovered) downstream_.balancer_recovered();
   if (consequence.rest != balancer::RestReason::None) downstream_.member_rests(member().spec, status, consequence);

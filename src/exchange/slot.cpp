@@ -30,7 +30,7 @@ struct Exchange::Search {
 };
 
 void Exchange::choose_member(const balancer::PickHint& hint) {
-  const auto now = services_.clock.now();
+  const auto now = step_time();
   next_member_ = destination_.balancer->pick(tried_, now, downstream_.pick_observer(), hint);
   if (next_member_) flight_.begin(*destination_.balancer, *next_member_, now);
 }
@@ -106,7 +106,7 @@ bool Exchange::has_room(std::size_t index) const {
 
 MemberSet Exchange::members_without_slot(const MemberSet& barred) {
   MemberSet without = barred;
-  const auto now = services_.clock.now();
+  const auto now = step_time();
   for (std::size_t i = 0; i < destination_.members.size(); ++i) {
     if (without.contains(i) || !has_limit(destination_.members[i]->spec)) continue;
     const bool free = has_room(i) && (destination_.line == nullptr || !destination_.line->belongs_elsewhere(waiter_, i, now));
@@ -119,7 +119,7 @@ bool Exchange::take_slot(std::size_t index, const MemberSet& barred) {
   const RequestFacts& facts = downstream_.facts();
   upstream::ConnectionPool& pool = destination_.members[index]->pool;
   WaitingLine* const line = destination_.line;
-  const auto now = services_.clock.now();
+  const auto now = step_time();
   if (line != nullptr && has_limit(destination_.members[index]->spec)) {
     if (barred.contains(index) || !has_room(index) || line->belongs_elsewhere(waiter_, index, now)) return false;
     if (line->has_total(index)) {
@@ -139,7 +139,7 @@ bool Exchange::take_slot(std::size_t index, const MemberSet& barred) {
 void Exchange::leave_slot(bool keep) noexcept {
   if (!lease_) return;
   if (keep) {
-    lease_.keep(services_.clock.now());
+    lease_.keep(step_time());
   } else {
     lease_.discard();
   }

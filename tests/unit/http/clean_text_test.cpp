@@ -1,3 +1,4 @@
+#include "base/ascii.h"
 #include "http/clean_text.h"
 
 #include <string>
