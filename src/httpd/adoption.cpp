@@ -100,6 +100,7 @@ void Adoption::begin() {
   count(seat.served != nullptr);
   const bool bounced = std::exchange(back, Back::None) == Back::Bounce;
   if (seat.served != nullptr && !bounced) {
+    answered_ = true;
     parked_at_ = Instant::max();
     seat.served->waits_without_thread();
     wait_for_exchange();

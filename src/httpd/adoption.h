@@ -105,7 +105,7 @@ struct Adoption final : net::LoopActor {
   base::Instant parked_at_{};  // of the request that waits: when it is counted as parked
   bool stopping_ = false;
   bool counted_ = false;  // in g_reactor.requests
-  bool answered_ = false;  // a request was begun here since the last look at what to wait for
+  bool answered_ = false;  // a request was begun, or taken over, since the last look at what to wait for
   LoopWaker waker_{};
 };
 

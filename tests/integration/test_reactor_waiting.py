@@ -1,6 +1,7 @@
 """A request that begins on a worker and waits goes on on the event loop, with its connection: streams and tunnels too."""
 import socket
 import threading
+import time
 
 import pytest
 
@@ -85,6 +86,26 @@ def test_a_request_behind_the_one_that_waits(make, front):
         client.send(request(target="/held/2") + request("POST", "/held/3", body=b"x" * 70_000))
         held.free.set()
         assert [client.read().body for _ in range(3)] == [b"/held/1", b"/held/2", b"/held/3"]
+
+
+def test_a_wait_longer_than_the_keep_alive_timeout(make, front):
+    """The time that a kept connection may be idle begins with the end of the answer."""
+    begun = []
+
+    def script(connection):
+        while True:
+            target = connection.read_request().target
+            begun.append(time.monotonic())
+            if target == "/slow":
+                until(lambda: time.monotonic() - begun[0] > 1.5, "it took long")
+            connection.send(answer(target.encode()))
+    server, where = server_for(make, front, make.backend(script), conf="KeepAliveTimeout 1\n")
+    with Client(**where) as client:
+        assert client.ask(target="/slow").body == b"/slow"
+        assert client.ask(target="/next").body == b"/next"
+        assert client.at_end()
+        assert time.monotonic() - begun[1] > 0.9
+    assert len(server.access(2)) == 2
 
 
 def test_tunnels_are_the_loops(make, front):
