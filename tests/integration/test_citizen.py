@@ -10,6 +10,7 @@ from support import settings
 from support.backend import closed_port
 from support.client import Client, fetch
 from support.httpd import WELCOME
+from support.tls import tls_host
 from support.wire import answer
 
 TEXT = b"compress me, please! " * 2000
@@ -337,12 +338,7 @@ def curl(*arguments):
 def http2(make, echo, family):
     server = make.httpd("""
 Protocols h2 h2c http/1.1
-<VirtualHost *:{tls_port}>
-    SSLEngine On
-    SSLCertificateFile {cert}
-    SSLCertificateKeyFile {key}
-    {P}ProxyPass / {b}/
-</VirtualHost>
+""" + tls_host("{P}ProxyPass / {b}/") + """
 {P}ProxyPass / {b}/
 """, family=family, b=echo.url, tls=True, modules=("http2",))
     return server

@@ -13,6 +13,7 @@ import pytest
 
 from support import settings
 from support.client import Client, request
+from support.tls import tls_host
 
 CONF = """
 Protocols h2 h2c http/1.1
@@ -21,14 +22,7 @@ DeflateCompressionLevel 1
     AddOutputFilterByType DEFLATE text/event-stream text/plain
     {P}ProxyPass / {b}/
 </VirtualHost>
-<VirtualHost *:{tls_port}>
-    SSLEngine On
-    SSLCertificateFile {cert}
-    SSLCertificateKeyFile {key}
-    AddOutputFilterByType DEFLATE text/event-stream text/plain
-    {P}ProxyPass / {b}/
-</VirtualHost>
-"""
+""" + tls_host("AddOutputFilterByType DEFLATE text/event-stream text/plain", "{P}ProxyPass / {b}/")
 EVENTS = [b"id: %d\ndata: %s\n\n" % (i, b"x" * size) for i, size in enumerate([1, 2, 300, 5, 9000, 1, 40_000, 3])]
 FIELDS = {"length": b"Content-Length: %d\r\n", "chunked": b"Transfer-Encoding: chunked\r\n", "close": b""}
 BULK = 10 << 20

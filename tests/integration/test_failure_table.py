@@ -16,6 +16,7 @@ from support.blackhole import Blackhole
 from support.client import Client, Closed, fetch, request
 from support.h2 import END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame, literal
 from support.httpd import PROXY_TROUBLE
+from support.tls import tls_host
 from support.waiting import until
 from support.wire import answer
 
@@ -381,13 +382,7 @@ def calm(house):
     SetHandler server-status
     Require all granted
 </Location>
-<VirtualHost *:{tls_port}>
-    SSLEngine on
-    SSLCertificateFile {cert}
-    SSLCertificateKeyFile {key}
-    {P}ProxyPass /b/ {b}/b/
-</VirtualHost>
-""", b=backend.url, other=other.url, tls=True, modules=("status",), threads=16)
+""" + tls_host("{P}ProxyPass /b/ {b}/b/"), b=backend.url, other=other.url, tls=True, modules=("status",), threads=16)
     server.backend, server.other, server.held, server.nibble = backend, other, held, nibble
     return server
 

@@ -3,6 +3,7 @@ import pytest
 
 from support.client import Client, fetch, request
 from support.httpd import MOD_PROXY, load_line
+from support.tls import tls_host
 
 # The same under both proxies.
 CONF = """
@@ -66,16 +67,7 @@ OWN_CONF = """
     </Location>
 </VirtualHost>
 """
-TLS_CONF = """
-<VirtualHost *:{tls_port}>
-    ServerName proxy.test
-    SSLEngine On
-    SSLCertificateFile {cert}
-    SSLCertificateKeyFile {key}
-    {P}ProxyForwardedFields Proto Port Forwarded
-    {P}ProxyPass / {b}/
-</VirtualHost>
-"""
+TLS_CONF = tls_host("ServerName proxy.test", "{P}ProxyForwardedFields Proto Port Forwarded", "{P}ProxyPass / {b}/")
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import threading
 import pytest
 
 from support.client import Client, fetch, request
+from support.tls import tls_host
 from support.waiting import stays, until
 from support.wire import answer
 from test_park import clients_of
@@ -136,13 +137,7 @@ def test_two_hosts_on_one_connection(make, stay):
 def test_over_tls(make, stay):
     server = make.httpd(stay + """
 KeepAliveTimeout 1
-<VirtualHost *:{tls_port}>
-    SSLEngine On
-    SSLCertificateFile {cert}
-    SSLCertificateKeyFile {key}
-    {P}ProxyPass / {b}/
-</VirtualHost>
-""", b=make.echo().url, tls=True)
+""" + tls_host("{P}ProxyPass / {b}/"), b=make.echo().url, tls=True)
     with Client(server.tls_port, server_name="proxy.test") as client:
         for number in range(30):
             assert client.ask(target=f"/{number}").json()["target"] == f"/{number}"

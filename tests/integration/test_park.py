@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from support.client import Client, fetch, request
+from support.tls import tls_host
 from support.waiting import until
 from support.wire import answer
 
@@ -222,15 +223,7 @@ def test_events_come_one_by_one(make, way):
 
 def test_behind_tls_and_deflate(make):
     held = Held(make, b"text " * 1000)
-    server = held.server(make, conf="""
-<VirtualHost *:{tls_port}>
-    SSLEngine On
-    SSLCertificateFile {cert}
-    SSLCertificateKeyFile {key}
-    SetOutputFilter DEFLATE
-    {P}ProxyPass / {b}/
-</VirtualHost>
-""", modules=("deflate", "filter"), tls=True)
+    server = held.server(make, conf=tls_host("SetOutputFilter DEFLATE", "{P}ProxyPass / {b}/"), modules=("deflate", "filter"), tls=True)
     clients = []
     for _ in range(10):  # one after the other: httpd itself holds a thread from the handshake to the first request
         clients.append(Client(server.tls_port, server_name="proxy.test"))

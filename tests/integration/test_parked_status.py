@@ -18,34 +18,11 @@ pytestmark = pytest.mark.own  # mod_proxy parks nothing
 NOTHING = (0, 0, 0, 0)
 
 
-class Stage:
-    """A balancer of two members and a backend of its own, which answer when they are released, and a place for tunnels."""
+class Counts:
+    """What the status page of a server says is parked."""
 
-    def __init__(self, make, way="", conf="", **more):
-        self.free = threading.Event()
-        self.members = [make.backend(self.script) for _ in range(2)]
-        self.lone = make.backend(self.script)
-        self.server = make.httpd(way + conf + "AsyncRequestWorkerFactor 100\n" + STATUS + "{P}ProxyPass /lone/ {lone}/\n"
-                                 + pool(*[f"{b.url} route={r}" for b, r in zip(self.members, "ab")], balancer="stickysession=at"),
-                                 lone=self.lone.url, modules=("status",), **more)
-        self.server.allow_log("AH00484|AH10159|AH10392|AH00288")
-
-    def script(self, connection):
-        while True:
-            head = connection.read_request()
-            if head.fields.get("Upgrade"):
-                connection.send(SWITCH)
-                while data := connection.sock.recv(65536):
-                    connection.send(data)
-                return
-            connection.wait(self.free)
-            connection.send(answer(b"late"))
-
-    def wait_at(self, *targets):
-        clients = clients_of(self.server, len(targets))
-        for client, target in zip(clients, targets):
-            client.send(request(target=target))
-        return clients
+    def __init__(self, server):
+        self.server = server
 
     def lines(self):
         return dict(line.split(": ", 1) for line in fetch(self.server.port, "/server-status?auto").text.splitlines() if ": " in line)
@@ -64,6 +41,36 @@ class Stage:
 
     def member(self, number):
         return f"ProxyBalancer[0]Worker[{number}]"
+
+
+class Stage(Counts):
+    """A balancer of two members and a backend of its own, which answer when they are released, and a place for tunnels."""
+
+    def __init__(self, make, way="", conf="", **more):
+        self.free = threading.Event()
+        self.members = [make.backend(self.script) for _ in range(2)]
+        self.lone = make.backend(self.script)
+        super().__init__(make.httpd(way + conf + "AsyncRequestWorkerFactor 100\n" + STATUS + "{P}ProxyPass /lone/ {lone}/\n"
+                                 + pool(*[f"{b.url} route={r}" for b, r in zip(self.members, "ab")], balancer="stickysession=at"),
+                                 lone=self.lone.url, modules=("status",), **more))
+        self.server.allow_log("AH00484|AH10159|AH10392|AH00288")
+
+    def script(self, connection):
+        while True:
+            head = connection.read_request()
+            if head.fields.get("Upgrade"):
+                connection.send(SWITCH)
+                while data := connection.sock.recv(65536):
+                    connection.send(data)
+                return
+            connection.wait(self.free)
+            connection.send(answer(b"late"))
+
+    def wait_at(self, *targets):
+        clients = clients_of(self.server, len(targets))
+        for client, target in zip(clients, targets):
+            client.send(request(target=target))
+        return clients
 
 
 @pytest.fixture(params=WAYS)

@@ -9,6 +9,7 @@ from support.balancers import STATUS
 from support.client import Client, fetch, request
 from support.load import Load
 from support.loop import LOOP, adopt, descriptor_kinds, on_loop, status, together
+from support.tls import tls_host
 from support.waiting import until
 from support.wire import answer
 from test_park import Held, ask
@@ -186,13 +187,7 @@ def test_a_tls_client_that_ends_without_a_word(make):
     server = make.httpd("KeepAliveTimeout 100\n" + LOOP + """
 {P}ProxyPass /other/ {other}/
 {P}ProxyPass / {b}/
-<VirtualHost *:{tls_port}>
-    SSLEngine On
-    SSLCertificateFile {cert}
-    SSLCertificateKeyFile {key}
-    {P}ProxyPassInherit On
-</VirtualHost>
-""", b=held.backend.url, other=held.other.url, tls=True)
+""" + tls_host("{P}ProxyPassInherit On"), b=held.backend.url, other=held.other.url, tls=True)
     waiting, quick, idle = adopt(server.tls_port, 3, "/other/x", server_name="proxy.test")
     ask([waiting], "/held/{}")
     held.wait_for(1)

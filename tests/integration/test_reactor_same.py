@@ -13,6 +13,7 @@ import pytest
 from support.client import Client, request
 from support.differential import differences, normal
 from support.loop import LOOP, is_read
+from support.tls import tls_host
 from support.waiting import until
 from support.wire import Closed, Truncated, answer, chunked, collect
 
@@ -27,13 +28,7 @@ CONF = """
 <VirtualHost *:{port}>
     Use Site
 </VirtualHost>
-<VirtualHost *:{tls_port}>
-    SSLEngine On
-    SSLCertificateFile {cert}
-    SSLCertificateKeyFile {key}
-    Use Site
-</VirtualHost>
-"""
+""" + tls_host("Use Site")
 SITE = """
 <Macro Site>
     {P}ProxyPass /static !

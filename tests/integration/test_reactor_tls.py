@@ -5,19 +5,14 @@ import pytest
 
 from support.client import Client, Reader, request
 from support.loop import LOOP, is_read, on_loop
+from support.tls import tls_host
 from support.waiting import until
 
 pytestmark = pytest.mark.own  # mod_proxy has no such loop
 
 CONF = LOOP + """
 {P}ProxyPass / {b}/
-<VirtualHost *:{tls_port}>
-    SSLEngine On
-    SSLCertificateFile {cert}
-    SSLCertificateKeyFile {key}
-    {P}ProxyPassInherit On
-</VirtualHost>
-"""
+""" + tls_host("{P}ProxyPassInherit On")
 
 
 class Records:

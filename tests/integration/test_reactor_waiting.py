@@ -8,22 +8,16 @@ import pytest
 from support.balancers import STATUS, pool
 from support.client import Client, request
 from support.loop import LOOP, on_loop, together
+from support.tls import tls_host
 from support.waiting import until
 from support.wire import answer
 from test_park import Held, ask
-from test_parked_status import Stage
+from test_parked_status import Counts
 from test_tunnel import SWITCH, echo, open_tunnel, take, to_end
 
 pytestmark = pytest.mark.own  # mod_proxy has no such loop
 
-TLS = """
-<VirtualHost *:{tls_port}>
-    SSLEngine On
-    SSLCertificateFile {cert}
-    SSLCertificateKeyFile {key}
-    {P}ProxyPass / {b}/
-</VirtualHost>
-"""
+TLS = tls_host("{P}ProxyPass / {b}/")
 
 
 @pytest.fixture(params=["plain", "tls"])
@@ -187,13 +181,12 @@ def test_what_waits_is_counted_where_it_waits(make):
     members = [make.backend(script) for _ in range(2)]
     server = make.httpd(STATUS + LOOP + pool(*[f"{b.url} route={r}" for b, r in zip(members, "ab")], balancer="stickysession=at"), modules=("status",))
     server.allow_log("CXP0107")
-    stage = Stage.__new__(Stage)
-    stage.server = server
+    parked = Counts(server)
     with Client(server.port) as client:
         client.send(request(target="/?at=x.a"))
-        until(lambda: stage.counts(stage.member(0)) == (1, 0), "it waits at the first")
+        until(lambda: parked.counts(parked.member(0)) == (1, 0), "it waits at the first")
         seen.append(1)
-        until(lambda: (stage.counts(stage.member(0)), stage.counts(stage.member(1))) == ((0, 0), (1, 0)), "it waits at the other")
+        until(lambda: (parked.counts(parked.member(0)), parked.counts(parked.member(1))) == ((0, 0), (1, 0)), "it waits at the other")
         free.set()
         assert client.read().body == b"late"
 

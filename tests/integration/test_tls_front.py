@@ -2,6 +2,7 @@
 import pytest
 
 from support.client import Client, fetch
+from support.tls import tls_host
 from support.wire import answer
 
 VHOST = """
@@ -11,19 +12,9 @@ VHOST = """
     {P}ProxyPass / {b}/
     {P}ProxyPassReverse / {b}/
 </VirtualHost>
-<VirtualHost *:{tls_port}>
-    ServerName proxy.test
-    SSLEngine On
-    SSLCertificateFile {cert}
-    SSLCertificateKeyFile {key}
-    <{P}Proxy balancer://mycluster>
-        {P}BalancerMember {b}
-    </{P}Proxy>
-    {P}ProxyPreserveHost On
-    {P}ProxyPass / balancer://mycluster/
-    {P}ProxyPassReverse / balancer://mycluster/
-</VirtualHost>
-"""
+""" + tls_host(
+    "ServerName proxy.test", "<{P}Proxy balancer://mycluster>", "    {P}BalancerMember {b}", "</{P}Proxy>", "{P}ProxyPreserveHost On",
+    "{P}ProxyPass / balancer://mycluster/", "{P}ProxyPassReverse / balancer://mycluster/")
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import pytest
 
 from support.client import Client, fetch, request
 from support.h2 import H2
+from support.tls import tls_host
 from support.waiting import until
 from support.wire import answer
 
@@ -79,14 +80,7 @@ def test_the_backend_closes(make):
 
 
 def test_over_tls(make):
-    server = make.httpd("""
-<VirtualHost *:{tls_port}>
-    SSLEngine On
-    SSLCertificateFile {cert}
-    SSLCertificateKeyFile {key}
-    {P}ProxyPass / {b}/
-</VirtualHost>
-""", b=make.backend(echo).url, tls=True)
+    server = make.httpd(tls_host("{P}ProxyPass / {b}/"), b=make.backend(echo).url, tls=True)
     client, _ = open_tunnel(server.tls_port, b"first", server_name="proxy.test")
     assert take(client, 10) == b"hellofirst"
     for round in range(20):  # in turn: Python's TLS sockets are not for two threads at once
