@@ -37,10 +37,7 @@ bool EventLoop::start(std::function<void()> begin, std::function<void()> end, st
   blocked_ = std::move(blocked);
   epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
   nudge_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  epoll_event event{};
-  event.events = EPOLLIN | EPOLLET;
-  event.data.u64 = kNudgeTag;
-  const bool ready = epoll_ >= 0 && nudge_ >= 0 && ::epoll_ctl(epoll_, EPOLL_CTL_ADD, nudge_, &event) == 0;
+  const bool ready = epoll_ >= 0 && nudge_ >= 0 && watch(EPOLL_CTL_ADD, nudge_, EPOLLIN | EPOLLET, kNudgeTag);
   return ready && threads_.start(std::move(begin), std::move(end));
 }
 
@@ -55,6 +52,13 @@ EventLoop::~EventLoop() {
 
 // Edge-triggered: it need not be read.
 void EventLoop::nudge() noexcept { signal_event(nudge_); }
+
+bool EventLoop::watch(int operation, int descriptor, unsigned events, std::uint64_t tag) noexcept {
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = tag;
+  return ::epoll_ctl(epoll_, operation, descriptor, &event) == 0;
+}
 
 // ---------------------------------------------------------------- places
 
@@ -74,12 +78,7 @@ EventLoop::Place EventLoop::attach(LoopActor& actor, int client) {
 void EventLoop::release(Place place, unsigned why) {
   PlaceState& state = places_.at(place);
   const std::uint32_t generation = generation_of(state.word.load());
-  if (!std::exchange(state.watched, true)) {
-    epoll_event event{};
-    event.events = kReadEvents;
-    event.data.u64 = tag_of(0, generation, place);
-    if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, state.client, &event) != 0) why |= kWakeStop;
-  }
+  if (!std::exchange(state.watched, true) && !watch(EPOLL_CTL_ADD, state.client, kReadEvents, tag_of(0, generation, place))) why |= kWakeStop;
   let_go(place, generation, why);
 }
 
@@ -153,19 +152,14 @@ void EventLoop::deliver(Place place, std::uint32_t generation, unsigned why) noe
 
 void EventLoop::await_writable(Place place) {
   PlaceState& state = places_.at(place);
-  epoll_event event{};
-  event.events = kReadEvents | EPOLLOUT;
-  event.data.u64 = tag_of(0, generation_of(state.word.load()), place);
-  if (::epoll_ctl(epoll_, EPOLL_CTL_MOD, state.client, &event) != 0) wake(place, kWakeClient);
+  if (!watch(EPOLL_CTL_MOD, state.client, kReadEvents | EPOLLOUT, tag_of(0, generation_of(state.word.load()), place))) wake(place, kWakeClient);
 }
 
 // ---------------------------------------------------------------- streams
 
 bool EventLoop::watch_stream(Stream& stream, int descriptor, int operation) noexcept {
-  epoll_event event{};
-  event.events = kReadEvents | (stream.writable ? EPOLLOUT : 0u);
-  event.data.u64 = tag_of(kStreamTag, stream.generation.load(), stream.number);
-  return ::epoll_ctl(epoll_, operation, descriptor, &event) == 0;
+  const unsigned events = kReadEvents | (stream.writable ? EPOLLOUT : 0u);
+  return watch(operation, descriptor, events, tag_of(kStreamTag, stream.generation.load(), stream.number));
 }
 
 bool EventLoop::use_stream(Place place, upstream::ByteStream& stream, bool writable) {

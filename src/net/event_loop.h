@@ -116,6 +116,7 @@ class EventLoop final : private LoopWork, private upstream::StreamWatcher {
   }
   void stream_ends(upstream::StreamNotes& notes) noexcept override;
 
+  bool watch(int operation, int descriptor, unsigned events, std::uint64_t tag) noexcept;
   bool watch_stream(Stream& stream, int descriptor, int operation) noexcept;
   void wait_for_events() noexcept;
   void run_stream(std::uint32_t number, std::uint32_t generation, unsigned events) noexcept;
