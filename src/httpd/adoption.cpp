@@ -71,12 +71,12 @@ bool Adoption::prepare(request_rec* within) {
 // The MPM has done with the connection but for polling it. The loop may run, and even be done with it, before it does
 // so: all that the MPM looks at from here on is its own.
 void Adoption::begin() {
-  begins = false;
   conn_rec* const c = seat.connection;
   const ChildState& child = *child_state();
   place = g_reactor.loop->attach(*this, client_);
   if (place == EventLoop::kNone) {
-    back = Back::Bytes;  // the MPM polls the client itself
+    // The MPM polls the client itself.
+    back = seat.served != nullptr ? Back::Bounce : Back::Bytes;
     return;
   }
   use_socket(alias_, socket_);
@@ -133,19 +133,25 @@ void Adoption::leave(Back kind) noexcept {
 // The MPM has it back, because it was told to or of itself.
 void Adoption::end() noexcept {
   if (!adopted) return;
-  adopted = false;
   conn_rec* const c = seat.connection;
   if (g_reactor.loop->seize(place, *this)) {
     if (seat.served != nullptr) leave_line(seat);
     give_up(Back::Bounce);
     g_reactor.loop->detach(place);
   }
+  adopted = false;  // not before: what runs there asks for it
   count(false);
   if (c->sbh == g_reactor.no_row) c->sbh = nullptr;
   place = EventLoop::kNone;
   use_socket(socket_, alias_);
-  (void)apr_os_sock_put(&socket_, &client_, c->pool);
-  net::clear_event(event);
+  apr_os_sock_t polled = -1;
+  if (apr_os_sock_get(&polled, socket_) == APR_SUCCESS && polled == event) {
+    (void)apr_os_sock_put(&socket_, &client_, c->pool);
+    net::clear_event(event);
+  } else {  // the MPM could not poll it, and has closed it
+    event = -1;
+    ::close(client_);
+  }
 }
 
 // ---------------------------------------------------------------- on the loop
@@ -211,6 +217,8 @@ void Adoption::wait_for_exchange() {
   g_reactor.loop->set_until(place, std::min({served.until(), bounce_at_, parked_at_}));
   if (step.line != nullptr && !step.line->watch(*step.waiter, waker_)) g_reactor.loop->wake(place, net::kWakeSlot);
 }
+
+bool Adoption::is_late() const noexcept { return !LoopThreads::leads() && child_state()->clock().now() >= bounce_at_; }
 
 void Adoption::count(bool waits) noexcept {
   if (counted_ == waits) return;

@@ -54,6 +54,7 @@ struct Adoption final : net::LoopActor {
 
   explicit Adoption(Seat& its_seat) noexcept : seat(its_seat) {}
   ~Adoption() {
+    count(false);
     if (event >= 0) ::close(event);
   }
 
@@ -68,6 +69,10 @@ struct Adoption final : net::LoopActor {
     state.sense = own_state_.sense;
   }
   void run(unsigned why) noexcept override;
+  // Its request was held by what blocks for so long that the MPM may close the connection any moment.
+  bool is_late() const noexcept;
+  // Its request waits here, or is about to.
+  void count(bool waits) noexcept;
 
   Seat& seat;
   net::EventLoop::Place place = net::EventLoop::kNone;
@@ -91,7 +96,6 @@ struct Adoption final : net::LoopActor {
   void give_up(Back kind) noexcept;
   ClientInlet& inlet() const noexcept { return *seat.inlet; }
   bool goes_on() const noexcept;
-  void count(bool waits) noexcept;
 
   core_net_rec* net_ = nullptr;
   apr_socket_t* socket_ = nullptr;  // the MPM's

@@ -43,9 +43,13 @@ bool Waiter::watches_half_close(const Step& step) const noexcept {
   return !half_closed_at_ && !step.tunnel && (step.needs & exchange::kClientReadable) == 0;
 }
 
+bool Waiter::has_left(const Step& step) const noexcept {
+  if (connection_.aborted != 0) return true;
+  return !step.tunnel && half_closed_at_ && clock_.now() - *half_closed_at_ >= kHalfCloseGrace;
+}
+
 Waiter::Result Waiter::wait(const Step& step, bool body_complete, Duration at_most) {
-  if (connection_.aborted != 0) return Result::ClientGone;
-  if (!step.tunnel && has_left()) return Result::ClientGone;
+  if (has_left(step)) return Result::ClientGone;
   const Instant now = clock_.now();
   Duration span = std::min(std::chrono::duration_cast<Duration>(limit(step) - now), at_most);
   if (step.line != nullptr) {

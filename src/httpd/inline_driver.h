@@ -37,8 +37,8 @@ class Waiter {
   void body_moves(bool complete) noexcept {
     if (half_closed_at_ && !complete) half_closed_at_ = clock_.now();
   }
-  // The grace of a client that half-closed is over.
-  bool has_left() const noexcept { return half_closed_at_ && clock_.now() - *half_closed_at_ >= kHalfCloseGrace; }
+  // Its connection has failed, or the grace of its half close is over.
+  bool has_left(const exchange::Step& step) const noexcept;
   int client() const noexcept { return client_; }
 
  private:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 #include <string>
 
 #include <apr_portable.h>
@@ -238,25 +239,44 @@ void count_from_its_begin(request_rec* r) noexcept {
   if (worker_score* const row = ap_extended_status != 0 ? ap_get_scoreboard_worker(board) : nullptr; row != nullptr) row->start_time = r->request_time;
 }
 
-}  // namespace
+// One thread at a time works on a request. The mutex lives in its pool, which ends with the request.
+class Invocation {
+ public:
+  explicit Invocation(const request_rec* r) noexcept : mutex_(r->invoke_mtx) {
+    if (mutex_ != nullptr) apr_thread_mutex_lock(mutex_);
+  }
+  ~Invocation() {
+    if (mutex_ != nullptr) apr_thread_mutex_unlock(mutex_);
+  }
+  Invocation(const Invocation&) = delete;
+  Invocation& operator=(const Invocation&) = delete;
 
-bool go_on(Seat& seat, bool client_gone, Driver driver) {
+ private:
+  apr_thread_mutex_t* const mutex_;
+};
+
+// The handler's result, or none while the request waits further.
+std::optional<int> drive(Seat& seat, bool client_gone, Driver driver) {
   ServedRequest& served = *seat.served;
   request_rec* const r = served.request();
-  apr_thread_mutex_t* const mutex = r->invoke_mtx;
-  if (mutex != nullptr) apr_thread_mutex_lock(mutex);
+  const Invocation invocation(r);
   count_from_its_begin(r);
   served.woken();
   if ((seat.why & net::kWakeClientClosed) != 0 && served.wants_half_close()) served.client_half_closed();
   if (client_gone || (seat.why & net::kWakeClientGone) != 0) served.client_gone();
-  const bool parks = served.drive(client_gone ? Driver::Thread : driver) == ServedRequest::Outcome::Park;
-  const int status = parks ? kOk : served.finish();
-  // The mutex lives in the request's pool, which ends with the request.
-  if (mutex != nullptr) apr_thread_mutex_unlock(mutex);
-  if (parks) return true;
+  if (served.drive(client_gone ? Driver::Thread : driver) == ServedRequest::Outcome::Park) return std::nullopt;
+  return served.finish();
+}
+
+}  // namespace
+
+bool go_on(Seat& seat, bool client_gone, Driver driver) {
+  request_rec* const r = seat.served->request();
+  const std::optional<int> status = drive(seat, client_gone, driver);
+  if (!status) return true;
   seat.served = nullptr;
   leave_spot(seat);
-  end_request(r, status);
+  end_request(r, *status);
   return false;
 }
 
@@ -284,7 +304,11 @@ Driver driver_for(request_rec* r) noexcept {
   if (seat == nullptr) return Driver::Thread;
   note_proxied(seat->keep_alive, r);
   if (seat->depth != 1 || c->clogging_input_filters != 0) return Driver::Thread;
-  if (on_loop(r)) return Driver::Loop;
+  if (on_loop(r)) {
+    if (!is_late(*seat)) return Driver::Loop;
+    may_block(r);
+    return Driver::Thread;
+  }
   return seat->may_park ? Driver::Park : Driver::Thread;
 }
 

@@ -70,7 +70,9 @@ bool adopt_next(Seat& seat) {
 
 // A request that still takes content from its client stays with the workers, which read it in larger pieces.
 bool adopt_waiting(Seat& seat, const ServedRequest& served) {
-  return !served.takes_content() && can_adopt(seat) && prepare_adoption(seat, served.request());
+  if (served.takes_content() || !can_adopt(seat) || !prepare_adoption(seat, served.request())) return false;
+  seat.adoption->count(true);  // from now on, or many at once would find the same room
+  return true;
 }
 
 bool waits_on_loop(const Seat& seat) noexcept {
@@ -79,8 +81,10 @@ bool waits_on_loop(const Seat& seat) noexcept {
   return true;
 }
 
+// A connection that has failed is suspended too, to be closed: that one stays the MPM's.
 void adoption_begins(Seat& seat) {
-  if (seat.adoption != nullptr && seat.adoption->begins) seat.adoption->begin();
+  if (seat.adoption == nullptr || !std::exchange(seat.adoption->begins, false)) return;
+  if (seat.connection->cs->state == kWaitState) seat.adoption->begin();
 }
 
 void adoption_ends(Seat& seat) noexcept {
@@ -113,6 +117,8 @@ void may_block(const request_rec* r) noexcept {
   if (on_loop(r)) LoopThreads::let_others_go_on();
 }
 
+bool is_late(const Seat& seat) noexcept { return seat.adoption->is_late(); }
+
 void note_asked(const request_rec* r, const config::Target& target) noexcept {
   Seat* const seat = g_reactor.loop != nullptr && r->connection->master == nullptr ? seat_of(r->connection) : nullptr;
   if (seat == nullptr) return;
@@ -140,8 +146,8 @@ void add(T& counter, N number) noexcept {
 }
 
 // The core counts by a connection's handle before and after these two hooks, and does not expect one without a row.
-int quick_handler(request_rec* r, int) noexcept {
-  if (on_loop(r)) r->connection->sbh = g_reactor.no_row;
+int quick_handler(request_rec* r, int lookup) noexcept {
+  if (lookup == 0 && r->main == nullptr && on_loop(r)) r->connection->sbh = g_reactor.no_row;
   return kDeclined;
 }
 

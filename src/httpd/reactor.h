@@ -54,6 +54,8 @@ bool came_back(Seat& seat);
 bool on_loop(const request_rec* r) noexcept;
 // What follows may block.
 void may_block(const request_rec* r) noexcept;
+// Of a connection on the loop: it is too late for its request to wait there.
+bool is_late(const Seat& seat) noexcept;
 // Whom the request asks.
 void note_asked(const request_rec* r, const config::Target& target) noexcept;
 

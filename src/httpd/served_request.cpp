@@ -89,7 +89,7 @@ ServedRequest::Outcome ServedRequest::drive_on_loop() {
   exchange_->set_can_park(true);
   client_->never_block(true);
   if (step_.tunnel) exchange_->end_tunnel_by(child_.tunnels_end_at());
-  if (!step_.tunnel && waiter_->has_left()) exchange_->client_gone();
+  if (waiter_->has_left(step_)) exchange_->client_gone();
   step_ = exchange_->step();
   if (step_.done) return Outcome::Done;
   exchange_->about_to_wait();

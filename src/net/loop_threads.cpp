@@ -156,10 +156,12 @@ void LoopThreads::runs_for(const void* cause) noexcept {
   if (self.threads != nullptr && self.leads && !was_taken()) self.threads->cause_.store(cause, std::memory_order_relaxed);
 }
 
-bool LoopThreads::was_taken() noexcept {
+bool LoopThreads::leads() noexcept {
   const Self& self = t_self;
-  return self.leads && lead_of(self.threads->word_.load(std::memory_order_relaxed)) != self.lead;
+  return self.leads && lead_of(self.threads->word_.load(std::memory_order_relaxed)) == self.lead;
 }
+
+bool LoopThreads::was_taken() noexcept { return t_self.leads && !leads(); }
 
 bool LoopThreads::is_one() noexcept { return t_self.threads != nullptr; }
 
