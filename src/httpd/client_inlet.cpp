@@ -125,28 +125,17 @@ bool ClientInlet::read_through() {
 }
 
 bool ClientInlet::drain_core() {
-  if (below_ != nullptr || kept_by_core() > 0) {
+  if (below_ != nullptr || kept_by_core(*net_) > 0) {
     while (held_.size() - begin_ < kMostHeld && read_through()) {
     }
   }
-  return !ended_ && kept_by_core() == 0;
+  return !ended_ && kept_by_core(*net_) == 0;
 }
 
 // There may be some when somebody has waited for the client on the loop.
 void ClientInlet::take_from_core() {
-  while (kept_by_core() > 0 && read_through()) {
+  while (kept_by_core(*net_) > 0 && read_through()) {
   }
-}
-
-// Bytes that the core has read from the socket and nobody has had yet.
-apr_off_t ClientInlet::kept_by_core() const noexcept {
-  if (net_->in_ctx == nullptr || net_->in_ctx->b == nullptr) return 0;
-  apr_bucket_brigade* const kept = net_->in_ctx->b;
-  apr_off_t bytes = 0;
-  for (apr_bucket* bucket = APR_BRIGADE_FIRST(kept); bucket != APR_BRIGADE_SENTINEL(kept) && !APR_BUCKET_IS_SOCKET(bucket); bucket = APR_BUCKET_NEXT(bucket)) {
-    bytes += static_cast<apr_off_t>(bucket->length);
-  }
-  return bytes;
 }
 
 apr_status_t ClientInlet::read_large(apr_bucket_brigade* out, std::size_t most) {
@@ -185,10 +174,10 @@ apr_status_t ClientInlet::read(ap_filter_t* self, apr_bucket_brigade* out, ap_in
   if (mode == AP_MODE_EATCRLF) skip_line_ends();
   if (empty()) {
     fell_short_ = true;
-    if (on_loop_ && block == APR_NONBLOCK_READ && !ended_ && kept_by_core() == 0) return APR_EAGAIN;
+    if (on_loop_ && block == APR_NONBLOCK_READ && !ended_ && kept_by_core(*net_) == 0) return APR_EAGAIN;
     if (on_loop_ && block == APR_BLOCK_READ) net::LoopThreads::let_others_go_on();
     if (mode == AP_MODE_READBYTES && below_ == nullptr && most >= static_cast<apr_off_t>(kWorthLargeReads)) {
-      if (const apr_off_t kept = kept_by_core(); kept > 0) return ap_get_brigade(self->next, out, mode, block, std::min(most, kept));
+      if (const apr_off_t kept = kept_by_core(*net_); kept > 0) return ap_get_brigade(self->next, out, mode, block, std::min(most, kept));
       const apr_status_t status = read_large(out, static_cast<std::size_t>(most));
       if (!APR_STATUS_IS_EAGAIN(status) || block == APR_NONBLOCK_READ) return status;
     }

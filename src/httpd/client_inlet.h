@@ -58,7 +58,6 @@ class ClientInlet {
   ClientInlet(conn_rec* c, core_net_rec* net) noexcept : connection_(c), net_(net) {}
   static ClientInlet* add(ap_filter_rec_t* filter, conn_rec* c, request_rec* r);
 
-  apr_off_t kept_by_core() const noexcept;
   apr_status_t read_large(apr_bucket_brigade* out, std::size_t most);
   void fill_plain();
   void fill_decrypted();

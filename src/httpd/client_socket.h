@@ -32,4 +32,15 @@ inline core_net_rec* core_net(conn_rec* c) noexcept {
   return last->frec == ap_core_output_filter_handle && net != nullptr && net->c == c && net->client_socket == ap_get_conn_socket(c) ? net : nullptr;
 }
 
+// Bytes that the core has read from the socket and nobody has had yet.
+inline apr_off_t kept_by_core(const core_net_rec& net) noexcept {
+  if (net.in_ctx == nullptr || net.in_ctx->b == nullptr) return 0;
+  apr_bucket_brigade* const kept = net.in_ctx->b;
+  apr_off_t bytes = 0;
+  for (apr_bucket* bucket = APR_BRIGADE_FIRST(kept); bucket != APR_BRIGADE_SENTINEL(kept) && !APR_BUCKET_IS_SOCKET(bucket); bucket = APR_BUCKET_NEXT(bucket)) {
+    bytes += static_cast<apr_off_t>(bucket->length);
+  }
+  return bytes;
+}
+
 }  // namespace cxxproxy::httpd

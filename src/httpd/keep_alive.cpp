@@ -119,7 +119,7 @@ void guard_ends(KeepAlive& state) noexcept {
 void client_spoke(KeepAlive& state) noexcept {
   const ChildState& child = *child_state();
   if (state.proxied && state.misses != 0 && child.clock().now() - state.idle_since <= child.stay()) state.misses = 0;
-  state.guarded = state.proxied = false;
+  state.guarded = state.proxied = state.last_word = false;
 }
 
 }  // namespace cxxproxy::httpd

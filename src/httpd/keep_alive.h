@@ -19,6 +19,7 @@ namespace cxxproxy::httpd {
 struct KeepAlive {
   bool proxied = false;  // the last request was
   bool guarded = false;  // the MPM has it, under guard
+  bool last_word = false;  // last_word.h
   unsigned misses = 0;   // how often in a row nothing came while a thread stayed
   apr_interval_time_t timeout = 0;  // KeepAliveTimeout of the last request's server
   apr_interval_time_t polled = 0;   // for so long the MPM polls

@@ -10,6 +10,7 @@
 #include "httpd/child_state.h"
 #include "httpd/guard.h"
 #include "httpd/keep_alive.h"
+#include "httpd/last_word.h"
 #include "httpd/parked_report.h"
 #include "httpd/reactor.h"
 #include "httpd/seat.h"
@@ -203,6 +204,13 @@ int pre_close_connection(conn_rec* c) noexcept {
   });
 }
 
+// After everybody else's hook: nothing that they still send may get lost.
+int last_pre_close_connection(conn_rec* c) noexcept {
+  Seat* const seat = c->master == nullptr ? seat_of(c) : nullptr;
+  if (seat != nullptr) close_at_once(*seat);
+  return kOk;
+}
+
 bool rent_spot(Seat& seat) {
   seat.spot = lot()->rent();
   return seat.spot != ParkingLot::kNone;
@@ -333,6 +341,7 @@ void register_parker() {
   ap_hook_suspend_connection(suspend_connection, nullptr, nullptr, APR_HOOK_REALLY_LAST);
   ap_hook_resume_connection(resume_connection, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
   ap_hook_pre_close_connection(pre_close_connection, nullptr, nullptr, APR_HOOK_FIRST);
+  ap_hook_pre_close_connection(last_pre_close_connection, nullptr, nullptr, APR_HOOK_REALLY_LAST);
 }
 
 }  // namespace cxxproxy::httpd

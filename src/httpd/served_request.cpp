@@ -4,6 +4,7 @@
 #include "httpd/client_inlet.h"
 #include "httpd/config_hooks.h"
 #include "httpd/keep_alive.h"
+#include "httpd/last_word.h"
 #include "httpd/mapping.h"
 #include "httpd/pool_text.h"
 #include "httpd/reactor.h"
@@ -173,6 +174,7 @@ int ServedRequest::finish() {
   child_.parked().leave(parked_);
   const int status = status_of(r_, *exchange_, *client_);
   keep_facts(r_, *exchange_, *client_, std::chrono::duration_cast<Duration>(child_.clock().now() - exchange_->started()));
+  if (!step_.tunnel && says_last_word(r_)) note_last_word(r_->connection);
   waiter_.reset();
   exchange_.reset();
   client_.reset();
