@@ -1,9 +1,12 @@
 """What can happen to a server in which hundreds of requests wait and tunnels stand."""
 import os
+import re
+import resource
 import select
 import signal
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -223,3 +226,16 @@ def test_many_parks_leave_nothing_behind(make, way):
     assert after[0] <= before[0] + 4 + (CLIENTS if way else 0)  # some of the last clients' may still be open
     if not settings.ASAN and not settings.VALGRIND:
         assert after[1] < before[1] + 1024 * 1024
+
+
+@pytest.mark.own
+@pytest.mark.parametrize("most, size", [(None, 16384), (1000, 3256)])
+def test_the_table_of_descriptors_is_large_at_once(make, most, size):
+    """It would grow while a crowd comes, and hold everybody up who wants a descriptor then."""
+    server = make.httpd((f"{{P}}ProxyParkMax {most}\n" if most else "") + "{P}ProxyPass / {b}/\n", b=make.echo("b").url)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+    def sizes():
+        texts = [Path(f"/proc/{pid}/status").read_text() for pid in server.children()]
+        return [int(re.search(r"^FDSize:\s+(\d+)$", text, re.MULTILINE)[1]) for text in texts]
+    until(lambda: all(number >= min(size, hard) for number in sizes()), "each child has room")
