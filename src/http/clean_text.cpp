@@ -7,18 +7,28 @@
 
 namespace cxxproxy::http {
 
-bool is_clean_text(std::string_view text) noexcept {
+namespace {
+
+// Eight bytes at a time. True: there may be a control character among them (a tab is one).
+bool is_suspect(const char* eight) noexcept {
   constexpr std::uint64_t kOnes = 0x0101010101010101u;
   constexpr std::uint64_t kHighs = 0x8080808080808080u;
-  while (text.size() >= sizeof(std::uint64_t)) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, text.data(), sizeof word);
-    const std::uint64_t del = word ^ (kOnes * 0x7f);
-    const std::uint64_t suspects = ((word - kOnes * 0x20) & ~word) | ((del - kOnes) & ~del);
-    if ((suspects & kHighs) != 0 && !base::is_field_value(text.substr(0, sizeof word))) return false;
-    text.remove_prefix(sizeof word);
+  std::uint64_t word = 0;
+  std::memcpy(&word, eight, sizeof word);
+  const std::uint64_t del = word ^ (kOnes * 0x7f);
+  return ((((word - kOnes * 0x20) & ~word) | ((del - kOnes) & ~del)) & kHighs) != 0;
+}
+
+}  // namespace
+
+bool is_clean_text(std::string_view text) noexcept {
+  constexpr std::size_t kWord = sizeof(std::uint64_t);
+  if (text.size() < kWord) return base::is_field_value(text);
+  const char* const last = text.data() + text.size() - kWord;
+  for (const char* at = text.data(); at < last; at += kWord) {
+    if (is_suspect(at)) return base::is_field_value(text);
   }
-  return base::is_field_value(text);
+  return !is_suspect(last) || base::is_field_value(text);
 }
 
 }  // namespace cxxproxy::http

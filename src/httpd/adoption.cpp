@@ -170,7 +170,7 @@ Back Adoption::turn(unsigned why) {
   if ((why & (net::kWakeClientClosed | net::kWakeClientGone)) != 0) inlet().end_has_come();
   if ((why & net::kWakeStop) != 0) stopping_ = true;
   if (seat.served != nullptr) {
-    const Instant now = child_state()->clock().now();
+    const Instant now = g_reactor.loop->round_at();
     if (now >= bounce_at_) {
       leave_line(seat);
       return Back::Bounce;
@@ -237,7 +237,7 @@ Back Adoption::next_requests() {
     if (!goes_on()) return Back::AsIs;
     if (inlet().empty() && inlet().may_have_more()) inlet().fill();
     if (inlet().empty()) return settle();
-    const Instant now = child_state()->clock().now();
+    const Instant now = g_reactor.loop->round_at();
     if (inlet().scan() != http::RequestScan::Whole || g_reactor.bans->is_barred(seat.asked, now)) {
       ++in_vain;
       (void)answer_is_out(seat.connection);  // its client may wait for it
@@ -274,7 +274,7 @@ bool Adoption::serve_next() {
 
 // It takes no more of its answers at the moment. For how long is the MPM's to say.
 Back Adoption::wait_for_client() {
-  if (seat.connection->aborted != 0 || child_state()->clock().now() >= bounce_at_) return Back::AsIs;
+  if (seat.connection->aborted != 0 || g_reactor.loop->round_at() >= bounce_at_) return Back::AsIs;
   g_reactor.loop->await_writable(place);
   g_reactor.loop->set_until(place, bounce_at_);
   return Back::None;
@@ -291,7 +291,7 @@ Back Adoption::settle() {
     g_reactor.loop->wake(place, net::kWakeAgain);
     return Back::None;
   }
-  const Instant now = child_state()->clock().now();
+  const Instant now = g_reactor.loop->round_at();
   if (std::exchange(answered_, false)) {
     if (!seat.keep_alive.proxied || strikes >= kStrikes) return Back::AsIs;
     in_vain = 0;

@@ -9,6 +9,7 @@
 #include "config/nearest_name.h"
 #include "config/resolve.h"
 #include "httpd/directives.h"
+#include "httpd/facts_readers.h"
 #include "httpd/guard.h"
 #include "httpd/lint_facts.h"
 #include "httpd/mapping.h"
@@ -168,11 +169,12 @@ int check_configuration(apr_pool_t*, apr_pool_t*, apr_pool_t*, server_rec* main_
   });
 }
 
-int log_warnings(apr_pool_t*, apr_pool_t*, apr_pool_t*, server_rec* main_server) noexcept {
+int log_warnings(apr_pool_t*, apr_pool_t*, apr_pool_t* ptemp, server_rec* main_server) noexcept {
   return guard("post_config", HTTP_INTERNAL_SERVER_ERROR, [&] {
     if (is_first_pass()) return kOk;
     for (const auto& finding : vhost_config(main_server).findings) log_finding(finding, main_server, false);
     log_worker_factor(main_server);
+    look_for_facts_readers(ptemp);
     return kOk;
   });
 }

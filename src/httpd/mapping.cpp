@@ -196,6 +196,15 @@ BackendUrl split_backend_url(std::string_view url) noexcept {
   return {parts.socket, parts.rest.substr(0, end), parts.rest.substr(end)};
 }
 
+BackendUrl split_backend_url(const request_rec* r, std::string_view url) noexcept {
+  if (const RequestState* const state = find_request_state(r); state != nullptr && !state->chosen.origin.empty()) {
+    const std::string_view origin = state->chosen.origin;
+    const std::string_view rest = url.starts_with(origin) ? url.substr(origin.size()) : "x";
+    if (rest.empty() || rest.front() == '/' || rest.front() == '?' || rest.front() == '#') return {{}, url.substr(0, origin.size()), rest};
+  }
+  return split_backend_url(url);
+}
+
 config::Target target_of(const request_rec* r, std::string_view url) { return target_of(r, url, split_backend_url(url)); }
 
 config::Target target_of(const request_rec* r, std::string_view url, const BackendUrl& parts) {
@@ -243,7 +252,7 @@ int translate(request_rec* r, PathForm form) {
 int make_canonical(request_rec* r) {
   const std::string_view url = proxied_url(r);
   if (url.empty()) return kDeclined;
-  const BackendUrl parts = split_backend_url(url);
+  const BackendUrl parts = split_backend_url(r, url);
   if (has_note(r, "proxy-nocanon")) {
     if (has_control_or_space(parts.rest)) return refuse(r, HTTP_FORBIDDEN, "a space or control character in the backend URL");
     return kOk;

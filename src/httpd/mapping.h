@@ -41,6 +41,8 @@ struct BackendUrl {
   std::string_view rest;
 };
 BackendUrl split_backend_url(std::string_view url) noexcept;
+// The same of the request's URL: what its rule chose need not be looked for again.
+BackendUrl split_backend_url(const request_rec* r, std::string_view url) noexcept;
 
 // Whom the backend URL of a request leads to: what the rule chose, or what the URL names where somebody else wrote it.
 config::Target target_of(const request_rec* r, std::string_view url);

@@ -121,7 +121,7 @@ int answer_failure(request_rec* r, std::string_view origin, ProxyErrc code, std:
 int exchange_for(request_rec* r, std::string_view url) {
   ChildState* child = child_state();
   if (child == nullptr) return HTTP_INTERNAL_SERVER_ERROR;
-  const BackendUrl parts = split_backend_url(url);
+  const BackendUrl parts = split_backend_url(r, url);
   Errand errand;
   errand.host_path = parts.rest.empty() ? std::string_view("/") : parts.rest;
   errand.path = parts.rest;

@@ -3,6 +3,7 @@
 #include "httpd/child_state.h"
 #include "httpd/client_inlet.h"
 #include "httpd/config_hooks.h"
+#include "httpd/facts_readers.h"
 #include "httpd/keep_alive.h"
 #include "httpd/last_word.h"
 #include "httpd/mapping.h"
@@ -173,7 +174,9 @@ void ServedRequest::waits_without_thread() noexcept {
 int ServedRequest::finish() {
   child_.parked().leave(parked_);
   const int status = status_of(r_, *exchange_, *client_);
-  keep_facts(r_, *exchange_, *client_, std::chrono::duration_cast<Duration>(child_.clock().now() - exchange_->started()));
+  if (facts_have_readers()) {
+    keep_facts(r_, *exchange_, *client_, std::chrono::duration_cast<Duration>(child_.clock().now() - exchange_->started()));
+  }
   if (!step_.tunnel && says_last_word(r_)) note_last_word(r_->connection);
   waiter_.reset();
   exchange_.reset();

@@ -224,8 +224,10 @@ void EventLoop::wait_for_events() noexcept {
   if (any_posted_.load()) timeout = 0;
   fetched_ = std::max(::epoll_wait(epoll_, events_, kBatch, timeout), 0);
   sleeps_.store(false);
+  const base::Instant now = clock_.now();
+  round_at_.store(base::micros(now), std::memory_order_relaxed);
   take_posted();
-  fire_timers();
+  fire_timers(now);
 }
 
 void EventLoop::run_task(const LoopTask& task) noexcept {
@@ -298,10 +300,8 @@ int EventLoop::next_timeout() noexcept {
   return sleep.milliseconds();
 }
 
-void EventLoop::fire_timers() noexcept {
+void EventLoop::fire_timers(base::Instant now) noexcept {
   const base::MutexLock lock(timers_mutex_);
-  if (timers_.empty()) return;
-  const base::Instant now = clock_.now();
   while (!timers_.empty() && timers_.top().at <= now) {
     const Timer timer = timers_.top();
     timers_.pop();

@@ -59,6 +59,8 @@ class EventLoop final : private LoopWork, private upstream::StreamWatcher {
 
   // Held by the caller. The client is watched from release() on.
   Place attach(LoopActor& actor, int client);
+  // When the events came that are being handled: the time, as far as milliseconds do, without asking the system for it.
+  base::Instant round_at() const noexcept { return base::Instant(base::Duration(round_at_.load(std::memory_order_relaxed))); }
   // The holder lets go; `why` are reasons to run at once.
   void release(Place place, unsigned why);
   // The holder, for good.
@@ -128,7 +130,7 @@ class EventLoop final : private LoopWork, private upstream::StreamWatcher {
   void post(Place place) noexcept;
   void take_posted() noexcept;
   int next_timeout() noexcept;
-  void fire_timers() noexcept;
+  void fire_timers(base::Instant now) noexcept;
 
   const base::Clock& clock_;
   std::function<void(const void*)> blocked_;
@@ -153,6 +155,7 @@ class EventLoop final : private LoopWork, private upstream::StreamWatcher {
   base::Mutex timers_mutex_;
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_ CXXPROXY_GUARDED_BY(timers_mutex_);
   std::atomic<base::Duration::rep> sleeping_until_{0};
+  std::atomic<base::Duration::rep> round_at_{0};
 
   LoopThreads threads_;  // last: its threads use all of the above
 };

@@ -333,6 +333,30 @@ def test_a_full_queue(make):
     assert (log["STATUS"], log["END"], log["ATTEMPTS"], log["BYTES_SENT"]) == ("503", "queue-full", None, "0")
 
 
+ENDS = '"%{CXXPROXY_END}e %{proxy-source-port}n"'
+
+
+@pytest.mark.parametrize("conf", [
+    f'CustomLog "{{root}}/ends.log" {ENDS}\n',
+    f'LogFormat {ENDS} ends\n<VirtualHost *:{{port}}>\nCustomLog "{{root}}/ends.log" ends\n{{P}}ProxyPass / {{b}}/\n</VirtualHost>\n',
+    f'LogFormat {ENDS}\nTransferLog "{{root}}/ends.log"\n',
+    f'<Macro Ends $name>\nCustomLog "{{root}}/ends.log" "%{{CXX$name}}e %{{proxy-source-port}}n"\n</Macro>\nUse Ends PROXY_END\n',
+    'CustomLog "{root}/ends.log" "%{END}e"\nLuaHookLog {root}/tell.lua tell\n',
+], ids=["custom", "nickname", "default", "macro", "lua"])
+def test_whoever_reads_them_is_told(make, conf):
+    """Without a reader nothing is written down for one."""
+    modules = ("macro",) if "<Macro" in conf else ("lua",) if "Lua" in conf else ()
+    rule = "" if "<VirtualHost" in conf else "{P}ProxyPass / {b}/\n"
+    server = make.httpd(conf + rule, b=make.echo("b").url, modules=modules, start=False)
+    (server.root / "tell.lua").write_text("function tell(r)\n r.subprocess_env['END'] = r.subprocess_env['CXXPROXY_END'] .. ' ' .. r.notes['proxy-source-port']\n"
+                                          " return apache2.DECLINED\nend\n")
+    server.start()
+    assert fetch(server.port).status == 200
+    path = server.root / "ends.log"
+    text = until(lambda: path.exists() and path.read_text(), "a line in the log")
+    assert re.fullmatch(r"ok \d+\n", text)
+
+
 def test_letters_that_the_file_changes(make):
     backend, other = make.echo("a"), make.echo("b")
     server = serve(make, pool(backend.url, other.url))
