@@ -8,8 +8,8 @@
 //         WouldBlock; the driver must then be a thread that has nothing else to do.
 //         Memory: a head buffer of kHeadBuffer bytes that grows with the head up to its limit, the
 //         first kPrefetch bytes of the request body or all of it up to the member's `replaybody` (so
-//         that it can be sent again), and one body buffer (kBodyBuffer, for a request
-//         kLargestPiece, unless it is set otherwise) lent by the downstream.
+//         that it can be sent again), and one body buffer (kBodyBuffer to
+//         kLargestPiece unless it is set otherwise) lent by the downstream.
 // ERRORS  failure() after Done. Every failed attempt is reported once to the downstream.
 // SOURCE  What may be repeated: RFC 9110 9.2.2; docs/decisions/0003-replay-and-failover.md.
 #pragma once
@@ -37,7 +37,7 @@ inline constexpr std::size_t kHeadBuffer = 56 * 1024;
 inline constexpr std::size_t kHeadRead = 16 * 1024;       // at most, where bodies are to be moved in smaller pieces
 inline constexpr std::size_t kWaitingHead = 4 * 1024;     // for a part of a head while no thread waits
 inline constexpr std::size_t kBodyBuffer = 64 * 1024;
-// A request body moves in larger pieces while its client sends and its backend takes without a wait.
+// A body moves in larger pieces while one side sends and the other takes without a wait.
 inline constexpr std::size_t kLargestPiece = 256 * 1024;
 inline constexpr std::size_t kPrefetch = 16 * 1024;
 inline constexpr std::size_t kPrefetchEnough = kPrefetch - 80;  // mod_proxy's limit between length and chunks
@@ -249,7 +249,7 @@ class Exchange {
   bool body_complete_ = false;
   bool body_beyond_kept_ = false;  // bytes were passed on that are not in kept_
   std::uint64_t body_read_ = 0;
-  std::size_t piece_ = kBodyBuffer;  // of the body, for the next read
+  std::size_t up_piece_ = kBodyBuffer;  // of the body, for the next read
   std::uint64_t sent_bytes_ = 0;   // on this attempt
   std::vector<upstream::ConstBuffer> queue_;
   std::size_t queue_at_ = 0;
@@ -288,6 +288,7 @@ class Exchange {
   upstream::InlineWaits hope_;
   bool unflushed_ = false;  // something was passed to the client that it may not have seen yet
   bool waited_ = false;          // the last read waited in the kernel, as far as it was worth it
+  std::size_t down_piece_ = kBodyBuffer;  // for the next read
   std::size_t moved_ = 0;        // of the answer, in this step
   bool pauses_ = false;
   bool client_is_slow_ = false;  // the last wait was for the client to take what it has

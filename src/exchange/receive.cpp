@@ -154,7 +154,7 @@ Exchange::Flow Exchange::receive_body(unsigned& needs) {
   if (std::exchange(hopes_, false)) hope_.came_in_time();
   // One more than is left: a read that was not filled has taken everything, which saves the look at the connection before its
   // next request.
-  std::size_t want = body_buffer(kBodyBuffer);
+  std::size_t want = body_buffer(down_piece_);
   if (const auto left = codec_->body_left(); left && *left < want) want = static_cast<std::size_t>(*left) + 1;
   const std::span<char> into = downstream_.lend_buffer(want);
   // Look without waiting first: what the client has not seen yet must be flushed before a wait.
@@ -170,6 +170,7 @@ Exchange::Flow Exchange::receive_body(unsigned& needs) {
   }
   if (result.status != IoStatus::Ok) return on_stream_end(result);
   armed_ = false;
+  down_piece_ = result.bytes == into.size() ? std::min(2 * down_piece_, kLargestPiece) : kBodyBuffer;
   moved_ += result.bytes;
   count_received(result.bytes);
   return digest_body(into.first(result.bytes), true);

@@ -61,10 +61,10 @@ bool Exchange::queue_more_body(unsigned& needs) {
     if (end_queued_ || !kept_.empty()) return true;
   }
   if (queue_at_ < queue_.size()) return true;
-  const BodyPart part = downstream_.read_body(body_buffer(piece_));
+  const BodyPart part = downstream_.read_body(body_buffer(up_piece_));
   switch (part.kind) {
     case BodyPart::Kind::WouldBlock:
-      piece_ = kBodyBuffer;
+      up_piece_ = kBodyBuffer;
       needs |= kClientReadable;
       return false;
     case BodyPart::Kind::Failed: (void)attempt_failed(part.error, Phase::Send); return false;
@@ -72,7 +72,7 @@ bool Exchange::queue_more_body(unsigned& needs) {
     case BodyPart::Kind::End: break;
   }
   armed_ = false;
-  if (part.bytes >= piece_) piece_ = std::min(2 * piece_, kLargestPiece);
+  if (part.bytes >= up_piece_) up_piece_ = std::min(2 * up_piece_, kLargestPiece);
   const RequestFacts& facts = downstream_.facts();
   const bool exact = facts.body == BodyKind::Length && facts.length_is_exact;
   const bool counted = count_body(part.bytes);
@@ -115,7 +115,7 @@ Exchange::Flow Exchange::write_queue(unsigned& needs) {
   const std::span<const ConstBuffer> pending{queue_.data() + queue_at_, queue_.size() - queue_at_};
   const IoResult result = lease_.stream()->write(pending, Wait::No);
   if (result.status == IoStatus::WouldBlock) {
-    piece_ = kBodyBuffer;
+    up_piece_ = kBodyBuffer;
     needs |= kUpstreamWritable;
     return Flow::Waiting;
   }

@@ -1,10 +1,12 @@
 // The half of the client side that answers: status and fields into the request_rec, the body through its filters.
+#include <linux/sock_diag.h>
 #include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cstdlib>
 
+#include "exchange/exchange.h"
 #include "http/field.h"
 #include "httpd/answer_fields.h"
 #include "httpd/child_state.h"
@@ -111,14 +113,28 @@ void ClientSide::send_head(const exchange::AnswerHead& answer) {
   }
 }
 
-// The core's output filter waits for the client once it holds this much; below it a write never blocks.
+// The core's output filter waits for the client when it has this much that the socket does not take; below it a write never blocks.
 constexpr std::size_t kBelowFlushThreshold = 56 * 1024;
 // What it keeps of so little is not worth a look at the client before more is read.
 constexpr std::size_t kLittle = 4 * 1024;
 
+namespace {
+
+// The core would write so much at once. The kernel counts more than the bytes themselves.
+bool client_has_room(const conn_rec& c, std::size_t bytes) {
+  if (c.output_filters->next != nullptr || c.data_in_output_filters != 0) return false;
+  std::uint32_t memory[SK_MEMINFO_VARS] = {};
+  socklen_t size = sizeof memory;
+  if (::getsockopt(client_descriptor(c), SOL_SOCKET, SO_MEMINFO, memory, &size) != 0) return false;
+  return memory[SK_MEMINFO_SNDBUF] >= memory[SK_MEMINFO_WMEM_QUEUED] + 2 * bytes;
+}
+
+}  // namespace
+
 std::span<char> ClientSide::lend_buffer(std::size_t want) {
-  if (never_block_) want = std::min(want, kBelowFlushThreshold);
-  if (lent_ != nullptr && lent_size_ < want) {
+  if (!never_block_) want = std::min(want, exchange::kBodyBuffer);
+  else if (want > kBelowFlushThreshold && !client_has_room(*r_->connection, want)) want = kBelowFlushThreshold;
+  if (lent_ != nullptr && (lent_size_ < want || lent_size_ / 4 > want)) {
     std::free(lent_);
     lent_ = nullptr;
   }

@@ -153,7 +153,7 @@ TEST_CASE("a long answer pauses now and then where others may want the thread", 
       CHECK(step.waited);
       CHECK(step.needs == exchange::kClientWritable);
       CHECK(world.client.body.size() >= ++pauses * exchange::kOneGo);
-      CHECK(world.client.body.size() < pauses * (exchange::kOneGo + exchange::kBodyBuffer));
+      CHECK(world.client.body.size() < pauses * (exchange::kOneGo + exchange::kLargestPiece));
     }
     CHECK(step.done);
     CHECK(pauses == 2);
@@ -392,7 +392,7 @@ TEST_CASE("the read of the end of a body can tell that nothing follows", "[excha
                                                      bytes(body + (more ? "y" : ""))}});
   world.run();
   CHECK(world.client.body == body);
-  CHECK(script->asked == std::vector<std::size_t>{exchange::kHeadBuffer, exchange::kBodyBuffer, exchange::kBodyBuffer, exchange::kBodyBuffer, 1001});
+  CHECK(script->asked == std::vector<std::size_t>{exchange::kHeadBuffer, exchange::kBodyBuffer, 2 * exchange::kBodyBuffer, 1001});
   CHECK(world.members[0]->pool.idle() == (more ? 0 : 1));
 }
 
@@ -426,6 +426,16 @@ TEST_CASE("a part of a head waits without a thread", "[exchange]") {
   CHECK(world.client.status == 200);
   CHECK(world.client.body == std::string(40, 'b'));
   CHECK(world.members[0]->pool.idle() == 1);
+}
+
+TEST_CASE("an answer moves in larger pieces while its backend keeps up", "[exchange]") {
+  constexpr std::size_t kPiece = exchange::kBodyBuffer;
+  World world;
+  const auto script = world.connector.add({.reads = {bytes("HTTP/1.1 200 OK\r\n\r\n"), bytes(std::string(11 * kPiece, 'x')), bytes("short"),
+                                                     bytes(std::string(kPiece, 'x')), test::eof()}});
+  world.run();
+  CHECK(world.client.body.size() == 12 * kPiece + 5);
+  CHECK(script->asked == std::vector<std::size_t>{exchange::kHeadBuffer, kPiece, 2 * kPiece, 4 * kPiece, 4 * kPiece, 4 * kPiece, kPiece, 2 * kPiece});
 }
 
 TEST_CASE("an upload moves in larger pieces while nobody is waited for", "[exchange]") {
