@@ -48,11 +48,10 @@ class Readers {
   }
 
  private:
-  static std::string_view arguments(const ap_directive_t& node) noexcept { return node.args != nullptr ? node.args : ""; }
-  static bool has_one_of(std::string_view text, const auto& names) {
-    return std::ranges::any_of(names, [text](std::string_view name) { return text.find(name) != std::string_view::npos; });
+  static bool names_facts(const ap_directive_t& node) noexcept {
+    const std::string_view text(node.args != nullptr ? node.args : "");
+    return std::ranges::any_of(kNames, [text](std::string_view name) { return text.find(name) != std::string_view::npos; });
   }
-  static bool names_facts(const ap_directive_t& node) { return has_one_of(arguments(node), kNames); }
 
   void take_format(const char* text) {
     (void)ap_getword_conf(pool_, &text);
@@ -64,9 +63,16 @@ class Readers {
     (void)ap_getword_conf(pool_, &text);
     return *text != '\0';
   }
+  bool names_format(const ap_directive_t& node) const {
+    const char* text = node.args;
+    while (text != nullptr && *text != '\0' && !nicknames_.empty()) {
+      if (std::ranges::find(nicknames_, std::string_view(ap_getword_conf(pool_, &text))) != nicknames_.end()) return true;
+    }
+    return false;
+  }
   bool reads(const ap_directive_t& node) const {
     if (base::iequals(node.directive, "Use")) return true;  // what a macro is made of at last is not told
-    return !is_named_format(node) && (names_facts(node) || has_one_of(arguments(node), nicknames_));
+    return !is_named_format(node) && (names_facts(node) || names_format(node));
   }
 
   apr_pool_t* const pool_;
