@@ -47,11 +47,12 @@ struct Pair {
   Pair(const Pair&) = delete;
   Pair& operator=(const Pair&) = delete;
   bool say(std::string_view text) const { return ::write(ends[1], text.data(), text.size()) == static_cast<ssize_t>(text.size()); }
-  // What is there to read, without waiting.
+  // All that is there to read, without waiting: no event would tell of a rest.
   std::size_t take() const {
     char bytes[256];
-    const ssize_t got = ::recv(ends[0], bytes, sizeof bytes, MSG_DONTWAIT);
-    return got > 0 ? static_cast<std::size_t>(got) : 0;
+    std::size_t all = 0;
+    for (ssize_t got = 0; (got = ::recv(ends[0], bytes, sizeof bytes, MSG_DONTWAIT)) > 0;) all += static_cast<std::size_t>(got);
+    return all;
   }
 };
 
