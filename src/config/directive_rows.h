@@ -131,7 +131,7 @@ inline constexpr auto kDirectiveRows = std::to_array<DirectiveRow>({
      "On keeps the state of this server's members over a restart and a stop as well, in the file cxxproxy-state of DefaultRuntimeDir; a reload "
      "keeps it in any case"},
     {DirectiveId::ProxyIOBufferSize, CXXPROXY_NAMES("ProxyIOBufferSize"), Arguments::One, kInServer, "bytes", "65536",
-     "how much of a body is moved at once, at most, where the backend has no iobuffersize of its own; unless it is set, up to 262144 while neither side is waited for"},
+     "how much of a body is moved at once, at most, where the backend has no iobuffersize of its own; unless it is set, up to 131072 of an answer and 262144 of a request while neither side is waited for"},
     {DirectiveId::ProxyReceiveBufferSize, CXXPROXY_NAMES("ProxyReceiveBufferSize"), Arguments::One, kInServer, "bytes", "0",
      "the receive buffer of connections to backends (SO_RCVBUF), where the backend has no receivebuffersize of its own; 0 is the system's"},
     {DirectiveId::ProxySourceAddress, CXXPROXY_NAMES("ProxySourceAddress"), Arguments::One, kInServer, "address", "",

@@ -8,8 +8,8 @@
 //         WouldBlock; the driver must then be a thread that has nothing else to do.
 //         Memory: a head buffer of kHeadBuffer bytes that grows with the head up to its limit, the
 //         first kPrefetch bytes of the request body or all of it up to the member's `replaybody` (so
-//         that it can be sent again), and one body buffer (kBodyBuffer to
-//         kLargestPiece unless it is set otherwise) lent by the downstream.
+//         that it can be sent again), and one body buffer (kBodyBuffer, or up to
+//         kLargestPiece and kLargestAnswerPiece, unless it is set otherwise) lent by the downstream.
 // ERRORS  failure() after Done. Every failed attempt is reported once to the downstream.
 // SOURCE  What may be repeated: RFC 9110 9.2.2; docs/decisions/0003-replay-and-failover.md.
 #pragma once
@@ -39,6 +39,8 @@ inline constexpr std::size_t kWaitingHead = 4 * 1024;     // for a part of a hea
 inline constexpr std::size_t kBodyBuffer = 64 * 1024;
 // A body moves in larger pieces while one side sends and the other takes without a wait.
 inline constexpr std::size_t kLargestPiece = 256 * 1024;
+// A client that stops reading leaves the last one with httpd's filters.
+inline constexpr std::size_t kLargestAnswerPiece = 128 * 1024;
 inline constexpr std::size_t kPrefetch = 16 * 1024;
 inline constexpr std::size_t kPrefetchEnough = kPrefetch - 80;  // mod_proxy's limit between length and chunks
 inline constexpr std::size_t kTunnelBuffer = 16 * 1024;

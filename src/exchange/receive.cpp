@@ -170,7 +170,7 @@ Exchange::Flow Exchange::receive_body(unsigned& needs) {
   }
   if (result.status != IoStatus::Ok) return on_stream_end(result);
   armed_ = false;
-  down_piece_ = result.bytes == into.size() ? std::min(2 * down_piece_, kLargestPiece) : kBodyBuffer;
+  down_piece_ = result.bytes == into.size() ? std::min(2 * down_piece_, kLargestAnswerPiece) : kBodyBuffer;
   moved_ += result.bytes;
   count_received(result.bytes);
   return digest_body(into.first(result.bytes), true);

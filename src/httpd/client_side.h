@@ -4,7 +4,7 @@
 //         response: status and fields into the request_rec, the body as brigades through
 //         r->output_filters. Requests come through r->input_filters, so every filter has its say.
 // SHAPES  Lives on the handler's stack for one request; one thread at a time. Body memory: at most one
-//         lent buffer (256 KiB) besides what httpd's filters hold (FlushMaxThreshold for a slow client).
+//         lent buffer (128 KiB) besides what httpd's filters hold (FlushMaxThreshold for a slow client).
 // ERRORS  filter_status() is what the handler must answer when an input filter ended the request.
 // SOURCE  RFC 9110 7.6, 10.1.1, 15.2; RFC 9112 6.
 #pragma once

@@ -435,7 +435,7 @@ TEST_CASE("an answer moves in larger pieces while its backend keeps up", "[excha
                                                      bytes(std::string(kPiece, 'x')), test::eof()}});
   world.run();
   CHECK(world.client.body.size() == 12 * kPiece + 5);
-  CHECK(script->asked == std::vector<std::size_t>{exchange::kHeadBuffer, kPiece, 2 * kPiece, 4 * kPiece, 4 * kPiece, 4 * kPiece, kPiece, 2 * kPiece});
+  CHECK(script->asked == std::vector<std::size_t>{exchange::kHeadBuffer, kPiece, 2 * kPiece, 2 * kPiece, 2 * kPiece, 2 * kPiece, 2 * kPiece, 2 * kPiece, kPiece, 2 * kPiece});
 }
 
 TEST_CASE("an upload moves in larger pieces while nobody is waited for", "[exchange]") {
