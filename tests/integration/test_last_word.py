@@ -2,7 +2,7 @@
 import pytest
 
 from support.client import Client, request
-from support.loop import LOOP
+from support.loop import LOOP, ends_of
 from support.tls import tls_host
 from support.waiting import until
 from support.wire import answer
@@ -12,11 +12,6 @@ pytestmark = pytest.mark.own  # mod_proxy leaves every end to the MPM
 
 CLOSE = [("Connection", "close")]
 OLD = b"GET /old HTTP/1.0\r\nHost: proxy.test\r\n\r\n"
-
-
-def ends_of(client):
-    """The server's and the client's, as the system writes them."""
-    return [f"0100007F:{address[1]:04X}" for address in (client.sock.getpeername(), client.sock.getsockname())]
 
 
 def has_process(ends):

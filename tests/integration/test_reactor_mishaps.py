@@ -4,17 +4,17 @@ The module of tests/bench/sleeping_hook.cpp does it, by a define.
 """
 import pytest
 
-from support import settings
 from support.client import Client, fetch, request
 from support.loop import LOOP, adopt, descriptor_kinds, on_loop
 from support.waiting import stays, until
 from test_park import Held
+from test_reactor_blocking import HOOK
 
 pytestmark = pytest.mark.own
 
 
 def server_with(make, mishap, backend, conf="", **more):
-    return make.httpd(f"Define {mishap}\nLoadModule bench_sleep_module {settings.HOOK_SO}\n" + conf + LOOP + "{P}ProxyPass / {b}/\n",
+    return make.httpd(f"Define {mishap}\n" + HOOK + conf + LOOP + "{P}ProxyPass / {b}/\n",
                       b=backend.url, **more)
 
 

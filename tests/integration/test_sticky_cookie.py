@@ -240,10 +240,10 @@ def test_a_removed_member_loses_its_sessions_only(make):
     server.graceful()
 
     def moved():  # a child of before may take the first connections
-        answer = ask(server, cookies["a"])
-        return answer if dict(answer.fields)["X-Backend"] != "a" else None
-    answer = until(moved, "a new child answers")
-    assert dict(answer.fields)["X-Backend"] in "bc" and cookie_of(answer) in (cookies["b"], cookies["c"])
+        got = ask(server, cookies["a"])
+        return got if dict(got.fields)["X-Backend"] != "a" else None
+    got = until(moved, "a new child answers")
+    assert dict(got.fields)["X-Backend"] in "bc" and cookie_of(got) in (cookies["b"], cookies["c"])
     assert [who(server, cookies[name]) for name in "bc"] == ["b", "c"]
 
 

@@ -50,9 +50,14 @@ def descriptor_kinds(server):
     return kinds
 
 
+def ends_of(client):
+    """The server's and the client's end of the connection, as /proc/net/tcp writes them."""
+    return [f"0100007F:{address[1]:04X}" for address in (client.sock.getpeername(), client.sock.getsockname())]
+
+
 def is_read(client):
     """Has the server read every byte that this client has sent?"""
-    mine, its = (f"0100007F:{address[1]:04X}" for address in (client.sock.getsockname(), client.sock.getpeername()))
+    its, mine = ends_of(client)
     with open("/proc/net/tcp", encoding="ascii") as table:
         for line in table:
             parts = line.split()
