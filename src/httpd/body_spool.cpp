@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "httpd/pool_text.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
@@ -48,7 +49,7 @@ apr_status_t BodySpool::open_file() {
   const char* folder = nullptr;
   apr_status_t status = apr_temp_dir_get(&folder, r_->pool);
   if (status != APR_SUCCESS) return status;
-  char* name = apr_pstrcat(r_->pool, folder, "/cxxproxy.body.XXXXXX", nullptr);
+  char* name = joined_in(r_->pool, {folder, "/cxxproxy.body.XXXXXX"});
   status = apr_file_mktemp(&file_, name, APR_FOPEN_CREATE | APR_FOPEN_READ | APR_FOPEN_WRITE | APR_FOPEN_EXCL | APR_FOPEN_BINARY, r_->pool);
   if (status != APR_SUCCESS) return status;
   (void)apr_file_remove(name, r_->pool);

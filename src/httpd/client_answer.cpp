@@ -122,7 +122,7 @@ namespace {
 
 // The core would write so much at once. The kernel counts more than the bytes themselves.
 bool client_has_room(const conn_rec& c, std::size_t bytes) {
-  if (c.output_filters->next != nullptr || c.data_in_output_filters != 0) return false;
+  if (!writes_at_once(c)) return false;
   std::uint32_t memory[SK_MEMINFO_VARS] = {};
   socklen_t size = sizeof memory;
   if (::getsockopt(client_descriptor(c), SOL_SOCKET, SO_MEMINFO, memory, &size) != 0) return false;

@@ -32,6 +32,11 @@ inline core_net_rec* core_net(conn_rec* c) noexcept {
   return last->frec == ap_core_output_filter_handle && net != nullptr && net->c == c && net->client_socket == ap_get_conn_socket(c) ? net : nullptr;
 }
 
+// What is passed on goes to the socket at once: there is no filter but the core's, and it holds nothing.
+inline bool writes_at_once(const conn_rec& connection) noexcept {
+  return connection.output_filters->next == nullptr && connection.data_in_output_filters == 0;
+}
+
 // Bytes that the core has read from the socket and nobody has had yet.
 inline apr_off_t kept_by_core(const core_net_rec& net) noexcept {
   if (net.in_ctx == nullptr || net.in_ctx->b == nullptr) return 0;

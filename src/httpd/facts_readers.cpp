@@ -36,7 +36,7 @@ class Readers {
 
   void look_for_formats(const ap_directive_t* node) {
     for (; node != nullptr; node = node->next) {
-      if (base::iequals(node->directive, "LogFormat") && names_facts(*node)) take_format(node->args);
+      if (const char* const nickname = nickname_in(*node); *nickname != '\0' && names_facts(*node)) nicknames_.emplace_back(nickname);
       look_for_formats(node->first_child);
     }
   }
@@ -53,15 +53,12 @@ class Readers {
     return std::ranges::any_of(kNames, [text](std::string_view name) { return text.find(name) != std::string_view::npos; });
   }
 
-  void take_format(const char* text) {
-    (void)ap_getword_conf(pool_, &text);
-    if (const char* const nickname = ap_getword_conf(pool_, &text); *nickname != '\0') nicknames_.emplace_back(nickname);
-  }
-  bool is_named_format(const ap_directive_t& node) const {
+  // Of a format that is only defined; else empty.
+  const char* nickname_in(const ap_directive_t& node) const {
     const char* text = node.args;
-    if (text == nullptr || !base::iequals(node.directive, "LogFormat")) return false;
+    if (text == nullptr || !base::iequals(node.directive, "LogFormat")) return "";
     (void)ap_getword_conf(pool_, &text);
-    return *text != '\0';
+    return ap_getword_conf(pool_, &text);
   }
   bool names_format(const ap_directive_t& node) const {
     const char* text = node.args;
@@ -72,7 +69,7 @@ class Readers {
   }
   bool reads(const ap_directive_t& node) const {
     if (base::iequals(node.directive, "Use")) return true;  // what a macro is made of at last is not told
-    return !is_named_format(node) && (names_facts(node) || names_format(node));
+    return *nickname_in(node) == '\0' && (names_facts(node) || names_format(node));
   }
 
   apr_pool_t* const pool_;

@@ -28,8 +28,6 @@ bool is_silent(Seat& seat) noexcept {
   return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
-}  // namespace
-
 bool says_last_word(const request_rec* r) noexcept {
   if (r->connection->keepalive != AP_CONN_CLOSE || r->connection->master != nullptr || r->main != nullptr || has_content(r)) return false;
   const char* const options = apr_table_get(r->headers_in, "Connection");
@@ -37,14 +35,16 @@ bool says_last_word(const request_rec* r) noexcept {
   return options != nullptr && ap_find_token(r->pool, options, "close") != 0;
 }
 
-void note_last_word(const conn_rec* c) noexcept {
-  if (Seat* const seat = seat_of(c); seat != nullptr) seat->keep_alive.last_word = true;
+}  // namespace
+
+void note_last_word(const request_rec* r) noexcept {
+  if (!says_last_word(r)) return;
+  if (Seat* const seat = seat_of(r->connection); seat != nullptr) seat->keep_alive.last_word = true;
 }
 
 void close_at_once(Seat& seat) noexcept {
   conn_rec* const c = seat.connection;
-  if (!seat.keep_alive.last_word || c->aborted != 0 || c->data_in_output_filters != 0) return;
-  if (c->output_filters->next == nullptr && is_silent(seat)) c->aborted = 1;
+  if (seat.keep_alive.last_word && c->aborted == 0 && writes_at_once(*c) && is_silent(seat)) c->aborted = 1;
 }
 
 }  // namespace cxxproxy::httpd

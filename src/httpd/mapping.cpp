@@ -186,23 +186,28 @@ std::string_view proxied_url(const request_rec* r) noexcept {
   return filename.starts_with(prefix) ? filename.substr(prefix.size()) : std::string_view{};
 }
 
+namespace {
+
+bool ends_origin(char c) noexcept { return c == '/' || c == '?' || c == '#'; }
+
+}  // namespace
+
 BackendUrl split_backend_url(std::string_view url) noexcept {
   const http::SocketUrl parts = http::split_socket(url);
   const std::size_t scheme = parts.rest.find("://");
   if (scheme == std::string_view::npos) return {parts.socket, parts.rest, {}};
-  const auto ends = [](char c) { return c == '/' || c == '?' || c == '#'; };
   const auto authority = parts.rest.begin() + static_cast<std::ptrdiff_t>(scheme) + 3;
-  const auto end = static_cast<std::size_t>(std::find_if(authority, parts.rest.end(), ends) - parts.rest.begin());
+  const auto end = static_cast<std::size_t>(std::find_if(authority, parts.rest.end(), ends_origin) - parts.rest.begin());
   return {parts.socket, parts.rest.substr(0, end), parts.rest.substr(end)};
 }
 
 BackendUrl split_backend_url(const request_rec* r, std::string_view url) noexcept {
-  if (const RequestState* const state = find_request_state(r); state != nullptr && !state->chosen.origin.empty()) {
-    const std::string_view origin = state->chosen.origin;
-    const std::string_view rest = url.starts_with(origin) ? url.substr(origin.size()) : "x";
-    if (rest.empty() || rest.front() == '/' || rest.front() == '?' || rest.front() == '#') return {{}, url.substr(0, origin.size()), rest};
-  }
-  return split_backend_url(url);
+  const RequestState* const state = find_request_state(r);
+  const std::string_view origin = state != nullptr ? state->chosen.origin : std::string_view{};
+  if (origin.empty() || !url.starts_with(origin)) return split_backend_url(url);
+  const std::string_view rest = url.substr(origin.size());
+  if (!rest.empty() && !ends_origin(rest.front())) return split_backend_url(url);
+  return {{}, url.substr(0, origin.size()), rest};
 }
 
 config::Target target_of(const request_rec* r, std::string_view url) { return target_of(r, url, split_backend_url(url)); }

@@ -312,11 +312,7 @@ Driver driver_for(request_rec* r) noexcept {
   if (seat == nullptr) return Driver::Thread;
   note_proxied(seat->keep_alive, r);
   if (seat->depth != 1 || c->clogging_input_filters != 0) return Driver::Thread;
-  if (on_loop(r)) {
-    if (!is_late(*seat)) return Driver::Loop;
-    may_block(r);
-    return Driver::Thread;
-  }
+  if (on_loop(r)) return is_late(*seat) ? Driver::Thread : Driver::Loop;
   return seat->may_park ? Driver::Park : Driver::Thread;
 }
 

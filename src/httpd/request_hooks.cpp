@@ -16,6 +16,7 @@
 #include "httpd/guard.h"
 #include "httpd/mapping.h"
 #include "httpd/parker.h"
+#include "httpd/pool_text.h"
 #include "httpd/reactor.h"
 #include "httpd/pool_object.h"
 #include "httpd/proxy_sections.h"
@@ -84,7 +85,7 @@ ProxyErrc make_undeclared(const BackendUrl& parts, const config::MemberSpec* lik
 }
 
 void tell_balancer(request_rec* r, const config::BalancerSpec& balancer) {
-  apr_table_setn(r->subprocess_env, "BALANCER_NAME", apr_pstrcat(r->pool, "balancer://", balancer.name.c_str(), nullptr));
+  apr_table_setn(r->subprocess_env, "BALANCER_NAME", joined_in(r->pool, {kBalancerScheme, balancer.name}));
 }
 
 // On this thread to its end, or until it would wait long and can be parked.

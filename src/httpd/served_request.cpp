@@ -177,7 +177,7 @@ int ServedRequest::finish() {
   if (facts_have_readers()) {
     keep_facts(r_, *exchange_, *client_, std::chrono::duration_cast<Duration>(child_.clock().now() - exchange_->started()));
   }
-  if (!step_.tunnel && says_last_word(r_)) note_last_word(r_->connection);
+  if (!step_.tunnel) note_last_word(r_);
   waiter_.reset();
   exchange_.reset();
   client_.reset();

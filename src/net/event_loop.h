@@ -59,8 +59,6 @@ class EventLoop final : private LoopWork, private upstream::StreamWatcher {
 
   // Held by the caller. The client is watched from release() on.
   Place attach(LoopActor& actor, int client);
-  // When the events came that are being handled: the time, as far as milliseconds do, without asking the system for it.
-  base::Instant round_at() const noexcept { return base::Instant(base::Duration(round_at_.load(std::memory_order_relaxed))); }
   // The holder lets go; `why` are reasons to run at once.
   void release(Place place, unsigned why);
   // The holder, for good.
@@ -71,6 +69,8 @@ class EventLoop final : private LoopWork, private upstream::StreamWatcher {
   // Any thread.
   void wake(Place place, unsigned why);
   void wake_all(unsigned why);
+  // When the events came that are being handled: the time, as far as milliseconds do, without asking the system for it.
+  base::Instant round_at() const noexcept { return base::Instant(base::Duration(round_at_.load(std::memory_order_relaxed))); }
 
   // The holder: run at this time at the latest. Instant::max(): never.
   void set_until(Place place, base::Instant until);

@@ -153,7 +153,7 @@ TEST_CASE("a long answer pauses now and then where others may want the thread", 
       CHECK(step.waited);
       CHECK(step.needs == exchange::kClientWritable);
       CHECK(world.client.body.size() >= ++pauses * exchange::kOneGo);
-      CHECK(world.client.body.size() < pauses * (exchange::kOneGo + exchange::kLargestPiece));
+      CHECK(world.client.body.size() < pauses * (exchange::kOneGo + exchange::kLargestAnswerPiece));
     }
     CHECK(step.done);
     CHECK(pauses == 2);
