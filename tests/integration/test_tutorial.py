@@ -93,7 +93,7 @@ def test_second_vhost_alternates_on_one_client_connection(make, flasks, family):
 def test_second_vhost_alternates_over_four_processes(make, flasks, family):
     """One request at a time, each answered by whichever process accepts: the order is global."""
     server = make.httpd(with_ports(BALANCED, flasks), family=family, processes=4, threads=8)
-    with Load(server.port, clients=16) as load:
+    with Load(server.port, clients=16, keep_alive=False) as load:  # a kept connection stays with its process
         load.wait_done(400)
         until(lambda: len({line["pid"] for line in server.access()}) > 1, "more than one process has answered")
     assert load.failures == []
