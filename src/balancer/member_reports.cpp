@@ -102,12 +102,16 @@ Consequence Balancer::eject(std::size_t index, RestReason reason, base::Instant 
   const std::int64_t back = member.back_at.load(kRelaxed);
   const std::uint32_t before = back == 0 || micros(now) - back > rule.longest.count() ? 0 : member.ejections.load(kRelaxed);
   const std::int64_t length = std::min(rule.longest.count(), rule.first.count() * (std::int64_t{before} + 1));
+  const auto too_many = [&](std::size_t more) {
+    for (std::size_t i = 0; i < members_.size(); ++i) more += is_ejected(i) ? 1 : 0;
+    return more * 100 > members_.size() * rule.most_percent;
+  };
+  // Looked at before, so that nobody sees an ejection that is not one, and after it for those that others began meanwhile.
   std::int64_t until = 0;
-  if (!member.ejected_until.compare_exchange_strong(until, micros(now) + length)) return {};
-  std::size_t out = 0;
-  for (std::size_t i = 0; i < members_.size(); ++i) out += is_ejected(i) ? 1 : 0;
-  if (out * 100 > members_.size() * rule.most_percent) {
+  if (is_ejected(index) || too_many(1) || !member.ejected_until.compare_exchange_strong(until, micros(now) + length)) return {};
+  if (too_many(0)) {
     member.ejected_until.store(0, kRelease);
+    state_moved();
     return {};
   }
   member.ejections.store(before + 1, kRelaxed);

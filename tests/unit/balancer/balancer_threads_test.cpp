@@ -77,6 +77,28 @@ TEST_CASE("each change is told to exactly one of the threads", "[balancer][threa
   }
 }
 
+TEST_CASE("an ejection that is refused is seen by nobody", "[balancer][threads]") {
+  config::BalancerSpec spec = make_spec({100, 100});
+  spec.ejection.failures_in_a_row = 1;
+  spec.ejection.first = spec.ejection.longest = 24h * 20;
+  Bench bench(spec);
+  REQUIRE(bench.balancer->answered(0, 500, 1ms, bench.clock.now()).rest == balancer::RestReason::FailuresInARow);
+  std::atomic<bool> over{false};
+  on_threads(2, [&](unsigned thread) {
+    if (thread == 0) {
+      while (!over.load()) static_cast<void>(bench.balancer->answered(1, 500, 1ms, bench.clock.now()));
+      return;
+    }
+    // Each looks at all states anew.
+    for (int look = 0; look < 200'000; ++look) {
+      static_cast<void>(bench.balancer->pick({}, bench.clock.now() + look * 1s + look * 1ms, &bench.seen));
+    }
+    over.store(true);
+  });
+  CHECK(bench.seen.panics == 0);
+  CHECK(bench.slots.member(1).ejected_until.load() == 0);
+}
+
 // Twelve members of unlike weights: some sets have a table, some a stride order, and there are more
 // sets than orders are kept, so orders are overwritten while others read them.
 TEST_CASE("a set that changes all the time loses nothing and offers nobody who is out", "[balancer][threads]") {
