@@ -159,7 +159,7 @@ void Adoption::end() noexcept {
 void Adoption::run(unsigned why) noexcept {
   LoopThreads::runs_for(seat.asked);  // probably it asks the same again
   const Back kind = guard("event loop", Back::Close, [&] { return turn(why); });
-  if (LoopThreads::was_taken()) ++strikes;
+  if (LoopThreads::was_taken()) strikes.strike(child_state()->clock().now());
   if (kind != Back::None) leave(kind);
 }
 
@@ -238,7 +238,7 @@ Back Adoption::next_requests() {
     if (inlet().empty() && inlet().may_have_more()) inlet().fill();
     if (inlet().empty()) return settle();
     const Instant now = g_reactor.loop->round_at();
-    if (inlet().scan() != http::RequestScan::Whole || g_reactor.bans->is_barred(seat.asked, now)) {
+    if (inlet().scan() != http::RequestScan::Whole || strikes.is_barred(now) || g_reactor.bans->is_barred(seat.asked, now)) {
       ++in_vain;
       (void)answer_is_out(seat.connection);  // its client may wait for it
       return Back::Bytes;
@@ -293,7 +293,7 @@ Back Adoption::settle() {
   }
   const Instant now = g_reactor.loop->round_at();
   if (std::exchange(answered_, false)) {
-    if (!seat.keep_alive.proxied || strikes >= kStrikes) return Back::AsIs;
+    if (!seat.keep_alive.proxied || strikes.is_barred(now)) return Back::AsIs;
     in_vain = 0;
     idle_until_ = now + Duration(seat.keep_alive.timeout);
   }

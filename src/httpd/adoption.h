@@ -48,7 +48,6 @@ class LoopWaker final : public balancer::Waker {
 };
 
 struct Adoption final : net::LoopActor {
-  static constexpr unsigned kStrikes = 2;
   // How often in a row it may be given back for a request that the loop does not serve.
   static constexpr unsigned kMostInVain = 3;
 
@@ -59,7 +58,7 @@ struct Adoption final : net::LoopActor {
   }
 
   // It has not blocked the loop or come back in vain too often.
-  bool may_begin() const noexcept { return strikes < kStrikes && in_vain < kMostInVain; }
+  bool may_begin(base::Instant now) const noexcept { return !strikes.is_barred(now) && in_vain < kMostInVain; }
   // On a worker, whatever can fail; between two requests, or within one that is about to wait.
   bool prepare(request_rec* within);
   void begin();
@@ -80,7 +79,7 @@ struct Adoption final : net::LoopActor {
   bool begins = false;  // once the MPM has the connection
   bool adopted = false;
   Back back = Back::None;
-  unsigned strikes = 0;
+  net::Strikes strikes;
   unsigned in_vain = 0;
 
  private:

@@ -41,8 +41,8 @@ constexpr conn_state_e kWaitState = CONN_STATE_WRITE_COMPLETION;  // never used:
 bool can_adopt(const Seat& seat) noexcept {
   if (g_reactor.loop == nullptr || seat.connection->master != nullptr || g_reactor.loop->count() >= g_reactor.room) return false;
   const Adoption* const adoption = seat.adoption;
-  if (adoption != nullptr && !adoption->may_begin()) return false;
-  return !g_reactor.bans->is_barred(seat.asked, child_state()->clock().now());
+  const base::Instant now = child_state()->clock().now();
+  return (adoption == nullptr || adoption->may_begin(now)) && !g_reactor.bans->is_barred(seat.asked, now);
 }
 
 unsigned requests_on_loop() noexcept { return g_reactor.requests.load(std::memory_order_relaxed); }

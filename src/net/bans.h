@@ -1,9 +1,11 @@
-// Backends whose requests have blocked the event loop: served by workers for a while.
+// What has blocked the event loop, and is served by workers for a while.
 //
-// WHAT    A strike is a request during which the loop had to be taken from its thread. More than kStrikes
-//         of one backend within kWindow bar it from the loop for kSpan, because each costs everybody else some milliseconds.
-// SHAPES  A backend is told by an address in the configuration. A small table; two backends that meet
-//         in it push each other out, which forgets strikes and bars nobody wrongly. Any thread, without a lock.
+// WHAT    A strike is a request during which the loop had to be taken from its thread. It costs all others some milliseconds.
+//         Two of one client connection within kWindow bar that connection from the loop for kSpan: clients that ask again and
+//         again for what blocks are few, and those who ask for something else stay. More than kMost of one backend bar the
+//         backend: so many take the loop less than a hundredth of that time, and as many of its threads if they block for long.
+// SHAPES  Strikes belong to whoever has the connection. In Bans a backend is told by an address in the configuration: a small table,
+//         in which two backends that meet push each other out, which forgets strikes and bars nobody wrongly; any thread, without a lock.
 #pragma once
 
 #include <array>
@@ -14,11 +16,32 @@
 
 namespace cxxproxy::net {
 
-class Bans {
+class Strikes {
  public:
-  static constexpr unsigned kStrikes = 2;
+  static constexpr unsigned kMost = 1;
   static constexpr base::Duration kWindow = std::chrono::seconds(10);
   static constexpr base::Duration kSpan = std::chrono::seconds(60);
+
+  void strike(base::Instant now) noexcept {
+    if (number_ == 0 || now - first_ > kWindow) {
+      first_ = now;
+      number_ = 0;
+    }
+    if (++number_ == kMost + 1) until_ = now + kSpan;
+  }
+  bool is_barred(base::Instant now) const noexcept { return now < until_; }
+
+ private:
+  base::Instant first_{};
+  base::Instant until_{};
+  unsigned number_ = 0;
+};
+
+class Bans {
+ public:
+  static constexpr unsigned kMost = 16;
+  static constexpr base::Duration kWindow = Strikes::kWindow;
+  static constexpr base::Duration kSpan = Strikes::kSpan;
 
   // True when this strike bars it.
   bool strike(const void* backend, base::Instant now) noexcept {
@@ -28,7 +51,7 @@ class Bans {
       entry.strikes.store(0);
       entry.until.store(0);
     }
-    if (entry.strikes.fetch_add(1) + 1 != kStrikes + 1) return false;
+    if (entry.strikes.fetch_add(1) + 1 != kMost + 1) return false;
     entry.until.store(base::micros(now + kSpan));
     return true;
   }

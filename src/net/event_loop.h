@@ -44,7 +44,7 @@ class EventLoop final : private LoopWork, private upstream::StreamWatcher {
   using Place = std::uint32_t;
   static constexpr Place kNone = UINT32_MAX;
 
-  static constexpr unsigned kMostThreads = 16;
+  static constexpr unsigned kMostThreads = 32;  // by far more than a backend can hold before it is barred
 
   EventLoop(const base::Clock& clock, base::Duration look, unsigned most_threads = kMostThreads)
       : clock_(clock), threads_(*this, look, most_threads) {}

@@ -19,6 +19,7 @@ from test_park_life import closed_by_peer
 pytestmark = pytest.mark.own
 
 HOOK = f"LoadModule bench_sleep_module {settings.HOOK_SO}\n"
+MOST = 16  # strikes of a backend that leave it on the loop
 # Two backends: what requests to one of them do is held against that one only.
 CONF = "{P}ProxyPass /other/ {other}/\n{P}ProxyPass / {b}/\n"
 BARRED = r"cxxproxy:notice.*CXP0066: requests to \S+ have blocked the event loop"
@@ -79,11 +80,28 @@ def test_others_are_served_while_a_hook_blocks(make):
     others_are_served(others)
     assert not any(has_answer(client) for client in blocking)
     assert release(gate, blocking) == [200] * 5
-    server.expect_log(BARRED)
     assert [client.ask(target="/again").status for client in blocking] == [200] * 5
     others_are_served(others)
     assert len(threads(server, "/other/")) < 8 and on_loop(server, 6 * (1 + 2 * 30), "/other/")
     assert len(server.access(11 + 360 + 10)) == 11 + 360 + 10
+    server.forbid_log("CXP0066")
+
+
+def test_a_connection_whose_requests_block_is_served_by_workers(make):
+    """Others go on asking the same backend on the loop."""
+    server, gate = server_of(make)
+    others, blocking = adopt(server.port, 4), adopt(server.port, 4)
+    for _ in range(2):
+        for client in blocking:
+            client.send(request(target="/blocks", fields=gate.fields))
+        until(lambda: all(is_read(client) for client in blocking), "all are under way")
+        assert others[0].ask(target="/between").status == 200  # the last one has lost the loop as well
+        assert release(gate, blocking) == [200] * 4
+    together(lambda number: [others[number].ask(target=f"/same/{n}") for n in range(30)], 4)
+    assert on_loop(server, 4 * 30, "/same/")
+    together(lambda number: [blocking[number].ask(target=f"/after/{n}") for n in range(30)], 4)
+    assert not on_loop(server, 4 * 30, "/after/")
+    server.forbid_log("CXP0066")
 
 
 def has_answer(client):
@@ -98,12 +116,11 @@ def has_answer(client):
 
 def test_a_backend_whose_requests_block_is_served_by_workers(make):
     server, gate = server_of(make)
-    blocking, before = adopt(server.port, 4), adopt(server.port, 4)
-    for _ in range(2):  # the second time each connection is not the loop's any more, or the backend is barred
-        for client in blocking:
-            client.send(request(target="/blocks", fields=gate.fields))
-        assert release(gate, blocking) == [200] * 4
+    blocking, before = adopt(server.port, MOST + 4), adopt(server.port, 4)
+    for client in blocking:
+        client.send(request(target="/blocks", fields=gate.fields))
     server.expect_log(BARRED)
+    assert release(gate, blocking) == [200] * (MOST + 4)
     clients = adopt(server.port, 8, "/barred")
     together(lambda number: [clients[number].ask(target=f"/barred/{n}") for n in range(30)], 8)
     assert not on_loop(server, 8 * 31, "/barred")
@@ -116,7 +133,7 @@ def test_a_backend_whose_requests_block_is_served_by_workers(make):
 
 
 def test_others_are_served_however_many_block(make):
-    """After three of them the backend is barred, while they still block, and workers take the others."""
+    """After some of them the backend is barred, while they still block, and workers take the others."""
     server, gate = server_of(make, threads=32)
     others, blocking = adopt(server.port, 4, "/other/x"), adopt(server.port, 24)
     for client in blocking:
