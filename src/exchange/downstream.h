@@ -125,6 +125,8 @@ class Downstream {
   // Asked right after send_head(): the client gets another answer in place of this one (ProxyErrorOverride), so its
   // body is dropped and nothing of it is passed.
   virtual bool replaces_answer() const { return false; }
+  // So many bytes would leave here at once, or may wait for the client.
+  virtual bool has_room(std::size_t) { return false; }
   virtual std::span<char> lend_buffer(std::size_t want) = 0;
   virtual void send_lent(std::size_t offset, std::size_t size) = 0;
   virtual void send_borrowed(std::string_view bytes) = 0;

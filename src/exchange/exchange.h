@@ -32,8 +32,10 @@
 
 namespace cxxproxy::exchange {
 
-// What is read with the head of an answer goes to the client at once, so it stays below what httpd's core may hold for one.
-inline constexpr std::size_t kHeadBuffer = 56 * 1024;
+// What is read with the head of an answer goes to the client at once, so it stays below what httpd's core may hold for one, unless
+// the client has room for more and the member's answers are that large.
+inline constexpr std::size_t kUsualHeadRead = 56 * 1024;
+inline constexpr std::size_t kHeadBuffer = 120 * 1024;    // the allocator would ask the system for a larger one each time
 inline constexpr std::size_t kHeadRead = 16 * 1024;       // at most, where bodies are to be moved in smaller pieces
 inline constexpr std::size_t kWaitingHead = 4 * 1024;     // for a part of a head while no thread waits
 inline constexpr std::size_t kBodyBuffer = 64 * 1024;
@@ -165,6 +167,7 @@ class Exchange {
   Flow complete(bool clean);
   void give_back(bool clean);
   void provide_buffer();
+  std::size_t head_read();
   void drop_buffer() noexcept;
   void shrink_buffer();
   Flow start_discarding();

@@ -49,6 +49,12 @@ void Exchange::shrink_buffer() {
   end_ = held;
 }
 
+std::size_t Exchange::head_read() {
+  if (const std::size_t set = body_buffer(0); set != 0) return std::clamp(set, kHeadRead, kUsualHeadRead);
+  const bool large = member().answers_are_large.load(std::memory_order_relaxed);
+  return large && downstream_.has_room(kHeadBuffer) ? kHeadBuffer : kUsualHeadRead;
+}
+
 Exchange::Flow Exchange::receive_head(unsigned& needs) {
   if (told_ && lease_.stream()->known_idle()) {
     needs |= kUpstreamReadable;
@@ -67,15 +73,19 @@ Exchange::Flow Exchange::receive_head(unsigned& needs) {
     end_ -= begin_;
     begin_ = 0;
   }
-  const std::size_t most = std::max(kHeadRead, body_buffer(kBodyBuffer));
-  const IoResult result = read_upstream({buffer_.get() + end_, std::min(capacity_ - end_, most)});
+  const IoResult result = read_upstream({buffer_.get() + end_, std::min(capacity_ - end_, head_read())});
   if (result.status == IoStatus::WouldBlock) {
     needs |= kUpstreamReadable;
     return Flow::Waiting;
   }
   if (result.status != IoStatus::Ok) return on_stream_end(result);
   armed_ = received_any_ && armed_;  // the head as a whole has one deadline, from its first byte on
-  if (!received_any_) facts_.first_byte = std::chrono::duration_cast<base::Duration>(step_time() - started_);
+  if (!received_any_) {
+    facts_.first_byte = std::chrono::duration_cast<base::Duration>(step_time() - started_);
+    if (const bool large = result.bytes >= kUsualHeadRead; large != member().answers_are_large.load(std::memory_order_relaxed)) {
+      member().answers_are_large.store(large, std::memory_order_relaxed);
+    }
+  }
   received_any_ = true;
   end_ += result.bytes;
   count_received(result.bytes);

@@ -131,6 +131,8 @@ bool client_has_room(const conn_rec& c, std::size_t bytes) {
 
 }  // namespace
 
+bool ClientSide::has_room(std::size_t bytes) { return !never_block_ || client_has_room(*r_->connection, bytes); }
+
 std::span<char> ClientSide::lend_buffer(std::size_t want) {
   if (!never_block_) want = std::min(want, exchange::kBodyBuffer);
   else if (want > kBelowFlushThreshold && !client_has_room(*r_->connection, want)) want = kBelowFlushThreshold;

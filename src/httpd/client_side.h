@@ -65,6 +65,7 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   bool send_interim(const http::ResponseHead& head) override;
   void send_head(const exchange::AnswerHead& answer) override;
   bool replaces_answer() const override { return replaced_status_ != 0; }
+  bool has_room(std::size_t bytes) override;
   std::span<char> lend_buffer(std::size_t want) override;
   void send_lent(std::size_t offset, std::size_t size) override;
   void send_borrowed(std::string_view bytes) override;

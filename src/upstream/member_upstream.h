@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 
 #include "config/spec.h"
 #include "upstream/address_book.h"
@@ -33,6 +34,7 @@ struct MemberUpstream {
   AddressBook addresses;
   ConnectionPool pool;
   InlineWaits inline_waits;
+  std::atomic<bool> answers_are_large{false};  // the last one filled the usual first read: a guess by all threads
 };
 
 }  // namespace cxxproxy::upstream

@@ -21,6 +21,7 @@ class ScriptedDownstream : public exchange::Downstream {
   int status = 0;
   std::string body{};
   bool replaced = false;  // the client gets another answer
+  bool room = false;  // for more than the usual
   bool request_taken = false;
   bool finished = false;
   bool was_cut = false;
@@ -87,6 +88,7 @@ class ScriptedDownstream : public exchange::Downstream {
     request_taken = answer.request_taken;
   }
   bool replaces_answer() const override { return replaced; }
+  bool has_room(std::size_t) override { return room; }
   std::span<char> lend_buffer(std::size_t want) override {
     lent_.resize(want);
     return lent_;

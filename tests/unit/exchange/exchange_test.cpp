@@ -268,7 +268,7 @@ TEST_CASE("an answer that is replaced: its body is dropped, the connection kept 
   };
   const std::string sized = "HTTP/1.1 404 No\r\nContent-Length: 10\r\n\r\n";
   const std::string chunked = "HTTP/1.1 404 No\r\nTransfer-Encoding: chunked\r\n\r\n";
-  const std::string large(exchange::kHeadBuffer, 'x');
+  const std::string large(exchange::kUsualHeadRead, 'x');
   const std::vector<Row> rows{
       {"with the head", {bytes(sized + "0123456789")}, 1},
       {"in pieces", {bytes(sized + "01"), test::would_block(), bytes("2345678"), bytes("9")}, 1},
@@ -392,7 +392,7 @@ TEST_CASE("the read of the end of a body can tell that nothing follows", "[excha
                                                      bytes(body + (more ? "y" : ""))}});
   world.run();
   CHECK(world.client.body == body);
-  CHECK(script->asked == std::vector<std::size_t>{exchange::kHeadBuffer, exchange::kBodyBuffer, 2 * exchange::kBodyBuffer, 1001});
+  CHECK(script->asked == std::vector<std::size_t>{exchange::kUsualHeadRead, exchange::kBodyBuffer, 2 * exchange::kBodyBuffer, 1001});
   CHECK(world.members[0]->pool.idle() == (more ? 0 : 1));
 }
 
@@ -405,6 +405,25 @@ TEST_CASE("bodies are moved in pieces as large as was asked for", "[exchange]") 
   world.run();
   CHECK(world.client.body == body);
   CHECK(script->asked == std::vector<std::size_t>{exchange::kHeadRead, 512, 600 + head.size() - 512 + 1});
+}
+
+TEST_CASE("where answers are large and the client has room one read takes more of them", "[exchange]") {
+  struct Row {
+    std::size_t body;
+    bool were_large, room;
+    std::size_t asked;
+  };
+  const Row row = GENERATE(Row{100'000, true, true, exchange::kHeadBuffer}, Row{100'000, true, false, exchange::kUsualHeadRead},
+                           Row{100'000, false, true, exchange::kUsualHeadRead}, Row{1000, true, true, exchange::kHeadBuffer});
+  World world;
+  world.client.room = row.room;
+  world.members[0]->answers_are_large = row.were_large;
+  const std::string body(row.body, 'x');
+  const auto script = world.connector.add({.reads = {bytes("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body)}});
+  world.run();
+  CHECK(world.client.body == body);
+  CHECK(script->asked.at(0) == row.asked);
+  CHECK(world.members[0]->answers_are_large == (row.body > exchange::kUsualHeadRead));
 }
 
 TEST_CASE("a part of a head waits without a thread", "[exchange]") {
@@ -435,7 +454,7 @@ TEST_CASE("an answer moves in larger pieces while its backend keeps up", "[excha
                                                      bytes(std::string(kPiece, 'x')), test::eof()}});
   world.run();
   CHECK(world.client.body.size() == 12 * kPiece + 5);
-  CHECK(script->asked == std::vector<std::size_t>{exchange::kHeadBuffer, kPiece, 2 * kPiece, 2 * kPiece, 2 * kPiece, 2 * kPiece, 2 * kPiece, 2 * kPiece, kPiece, 2 * kPiece});
+  CHECK(script->asked == std::vector<std::size_t>{exchange::kUsualHeadRead, kPiece, 2 * kPiece, 2 * kPiece, 2 * kPiece, 2 * kPiece, 2 * kPiece, 2 * kPiece, kPiece, 2 * kPiece});
 }
 
 TEST_CASE("an upload moves in larger pieces while nobody is waited for", "[exchange]") {
