@@ -1,5 +1,6 @@
 #include "http/request_scan.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "base/ascii.h"
@@ -22,26 +23,50 @@ bool needs_dialogue(std::string_view name) noexcept {
   return base::iequals(name, "Transfer-Encoding") || base::iequals(name, "Expect") || base::iequals(name, "Upgrade");
 }
 
+// Its target is a path. Two slashes may be read as the beginning of a host.
+bool is_origin_form(std::string_view request_line) noexcept {
+  const std::size_t blank = std::min(request_line.find(' '), request_line.size());
+  const std::string_view target = request_line.substr(blank);
+  return target.starts_with(" /") && !target.starts_with(" //");
+}
+
+// The value of the only Host field.
+class Host {
+ public:
+  void add(std::string_view value) noexcept {
+    value_ = number_++ == 0 ? value : std::string_view{};
+  }
+  std::string_view value() const noexcept { return value_; }
+
+ private:
+  std::string_view value_{};
+  unsigned number_ = 0;
+};
+
 }  // namespace
 
-RequestScan scan_request(std::string_view bytes) noexcept {
+ScannedRequest scan_request(std::string_view bytes) noexcept {
   while (bytes.starts_with('\n') || bytes.starts_with("\r\n")) (void)take_line(bytes);
-  if (!take_line(bytes)) return RequestScan::Partial;
+  const auto request_line = take_line(bytes);
+  if (!request_line) return {RequestScan::Partial};
   std::optional<std::uint64_t> length;
+  Host host;
   for (;;) {
     const auto line = take_line(bytes);
-    if (!line) return RequestScan::Partial;
+    if (!line) return {RequestScan::Partial};
     if (line->empty()) break;
     const std::size_t colon = line->find(':');
-    if (colon == std::string_view::npos || line->front() == ' ' || line->front() == '\t') return RequestScan::Other;
+    if (colon == std::string_view::npos || line->front() == ' ' || line->front() == '\t') return {RequestScan::Other};
     const std::string_view name = base::trim(line->substr(0, colon));
-    if (needs_dialogue(name)) return RequestScan::Other;
+    if (needs_dialogue(name)) return {RequestScan::Other};
+    if (base::iequals(name, "Host")) host.add(base::trim(line->substr(colon + 1)));
     if (!base::iequals(name, "Content-Length")) continue;
-    if (length) return RequestScan::Other;
+    if (length) return {RequestScan::Other};
     length = parse_length(base::trim(line->substr(colon + 1)));
-    if (!length) return RequestScan::Other;
+    if (!length) return {RequestScan::Other};
   }
-  return length.value_or(0) <= bytes.size() ? RequestScan::Whole : RequestScan::Other;
+  if (length.value_or(0) > bytes.size()) return {RequestScan::Other};
+  return {RequestScan::Whole, is_origin_form(*request_line) ? host.value() : std::string_view{}};
 }
 
 }  // namespace cxxproxy::http

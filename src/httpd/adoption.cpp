@@ -238,7 +238,8 @@ Back Adoption::next_requests() {
     if (inlet().empty() && inlet().may_have_more()) inlet().fill();
     if (inlet().empty()) return settle();
     const Instant now = g_reactor.loop->round_at();
-    if (inlet().scan() != http::RequestScan::Whole || strikes.is_barred(now) || g_reactor.bans->is_barred(seat.asked, now)) {
+    const http::ScannedRequest request = inlet().scan();
+    if (request.scan != http::RequestScan::Whole || strikes.is_barred(now) || g_reactor.bans->is_barred(seat.asked, now)) {
       ++in_vain;
       (void)answer_is_out(seat.connection);  // its client may wait for it
       return Back::Bytes;
@@ -249,7 +250,7 @@ Back Adoption::next_requests() {
       g_reactor.loop->wake(place, net::kWakeAgain);
       return Back::None;
     }
-    if (serve_next()) {
+    if (serve_next(request.host)) {
       parked_at_ = now + kParkedAfter;
       count(true);
       wait_for_exchange();
@@ -259,16 +260,18 @@ Back Adoption::next_requests() {
 }
 
 // Through httpd's own hooks, as on a worker. True: the request waits.
-bool Adoption::serve_next() {
+bool Adoption::serve_next(std::string_view host) {
   conn_rec* const c = seat.connection;
   client_spoke(seat.keep_alive);
   answered_ = true;
   own_state_.state = CONN_STATE_READ_REQUEST_LINE;
   own_state_.sense = CONN_SENSE_DEFAULT;
   c->sbh = nullptr;
+  known_host.begins(*c, host);
   ++seat.depth;
   (void)ap_run_process_connection(c);
   --seat.depth;
+  known_host.ends(*c);
   return seat.served != nullptr && own_state_.state == CONN_STATE_SUSPENDED;
 }
 

@@ -13,6 +13,7 @@
 #include "balancer/waiting_line.h"
 #include "base/clock.h"
 #include "httpd/client_inlet.h"
+#include "httpd/known_host.h"
 #include "httpd/seat.h"
 #include "net/bans.h"
 #include "net/event_loop.h"
@@ -81,13 +82,14 @@ struct Adoption final : net::LoopActor {
   Back back = Back::None;
   net::Strikes strikes;
   unsigned in_vain = 0;
+  KnownHost known_host;
 
  private:
   void use_socket(apr_socket_t* socket, const apr_socket_t* instead_of) noexcept;
   Back turn(unsigned why);
   bool go_on_serving(unsigned why);
   Back next_requests();
-  bool serve_next();
+  bool serve_next(std::string_view host);
   void wait_for_exchange();
   Back settle();
   Back wait_for_client();

@@ -44,7 +44,7 @@ class ClientInlet {
   bool empty() const noexcept { return begin_ == held_.size(); }
   // Nor is there anything that is still encrypted.
   bool holds_nothing() const noexcept { return empty() && (below_ == nullptr || below_->empty()); }
-  http::RequestScan scan() const noexcept { return http::scan_request(std::string_view(held_).substr(begin_)); }
+  http::ScannedRequest scan() const noexcept { return http::scan_request(std::string_view(held_).substr(begin_)); }
 
   // While the connection is the loop's.
   void on_loop(bool on) noexcept {

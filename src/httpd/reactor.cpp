@@ -11,6 +11,7 @@
 
 #include "httpd/adoption.h"
 #include "httpd/child_state.h"
+#include "httpd/guard.h"
 #include "httpd/parker.h"
 #include "httpd/pool_object.h"
 #include "net/loop_threads.h"
@@ -182,6 +183,12 @@ int log_transaction(request_rec* r) noexcept {
   return kDeclined;
 }
 
+int post_read_request(request_rec* r) noexcept {
+  if (!on_loop(r)) return kDeclined;
+  return guard("post_read_request", HTTP_INTERNAL_SERVER_ERROR,
+               [r] { return seat_of(r->connection)->adoption->known_host.is_read(*r) ? kDeclined : HTTP_BAD_REQUEST; });
+}
+
 // Whoever asks for a password may ask a database or compute for a while.
 int check_authn(request_rec* r) noexcept {
   may_block(r);
@@ -256,6 +263,7 @@ void end_adoptions() noexcept {
 
 void register_reactor() {
   register_client_inlet();
+  ap_hook_post_read_request(post_read_request, nullptr, nullptr, APR_HOOK_REALLY_FIRST - 10);
   ap_hook_check_authn(check_authn, nullptr, nullptr, APR_HOOK_REALLY_FIRST, AP_AUTH_INTERNAL_PER_CONF);
   ap_hook_quick_handler(quick_handler, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
   ap_hook_log_transaction(logging_begins, nullptr, nullptr, APR_HOOK_REALLY_FIRST - 10);

@@ -69,6 +69,20 @@ RequestScan judge(const Reading& reading, std::size_t size) {
   return size - reading.head_size >= length.value_or(0) ? RequestScan::Whole : RequestScan::Other;
 }
 
+// The value of the only Host field of a request whose target begins with one slash.
+std::string plain_host(const Reading& reading) {
+  const std::string& request_line = reading.lines.front();
+  const auto blank = request_line.find(' ');
+  if (blank == std::string::npos || request_line.substr(blank + 1, 1) != "/" || request_line.substr(blank + 2, 1) == "/") return "";
+  std::vector<std::string> hosts;
+  for (std::size_t i = 1; i < reading.lines.size(); ++i) {
+    const std::string line = reading.lines[i];
+    const auto colon = line.find(':');
+    if (lower_and_bare(line.substr(0, colon)) == "host") hosts.push_back(lower_and_bare(line.substr(colon + 1)));
+  }
+  return hosts.size() == 1 ? hosts.front() : "";
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -76,8 +90,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   bool whole = false;
   // Every prefix, as when the bytes come one by one; long inputs only as a whole.
   for (std::size_t part = size < 512 ? 0 : size; part <= size; ++part) {
-    const RequestScan scan = http::scan_request(bytes.substr(0, part));
-    require(scan == judge(read(bytes.substr(0, part)), part));
+    const auto [scan, host] = http::scan_request(bytes.substr(0, part));
+    const Reading reading = read(bytes.substr(0, part));
+    require(scan == judge(reading, part));
+    require(lower_and_bare(std::string(host)) == (scan == RequestScan::Whole ? plain_host(reading) : ""));
     require(!whole || scan == RequestScan::Whole);  // more bytes take nothing away
     whole = scan == RequestScan::Whole;
   }

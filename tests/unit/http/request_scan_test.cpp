@@ -5,9 +5,11 @@
 #include "http/request_scan.h"
 
 using cxxproxy::http::RequestScan;
-using cxxproxy::http::scan_request;
 
 namespace {
+RequestScan scan_request(std::string_view bytes) { return cxxproxy::http::scan_request(bytes).scan; }
+std::string_view host_of(std::string_view bytes) { return cxxproxy::http::scan_request(bytes).host; }
+
 constexpr std::string_view kGet = "GET /a?b HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n";
 }
 
@@ -49,4 +51,19 @@ TEST_CASE("what would wait for its client, or is not understood, is no business 
   CHECK(with("no colon") == RequestScan::Other);
   CHECK(with("A: b\r\n folded") == RequestScan::Other);
   CHECK(with("A: b\r\n\tfolded") == RequestScan::Other);
+}
+
+TEST_CASE("the host is told where it is plain to see", "[scan]") {
+  CHECK(host_of(kGet) == "x");
+  CHECK(host_of("GET / HTTP/1.1\nA: b\nhOST : a.test:80 \n\n") == "a.test:80");
+  CHECK(host_of("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nb") == "x");
+  CHECK(host_of(std::string(kGet) + "GET / HTTP/1.1\r\nHost: y\r\n\r\n") == "x");
+  for (const std::string_view none : {"GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nHost:\r\n\r\n", "GET http://y/ HTTP/1.1\r\nHost: x\r\n\r\n",
+                                      "GET //y/ HTTP/1.1\r\nHost: x\r\n\r\n", "GET  / HTTP/1.1\r\nHost: x\r\n\r\n", "GET\t/ HTTP/1.1\r\nHost: x\r\n\r\n",
+                                      "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "CONNECT y:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+                                      "GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\nhost:\r\nHOST: z\r\n\r\n",
+                                      "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nb", "GET / HTTP/1.1\r\nHost: x\r\n"}) {
+    CAPTURE(none);
+    CHECK(host_of(none).empty());
+  }
 }
