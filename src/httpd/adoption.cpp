@@ -13,6 +13,7 @@
 #include "httpd/guard.h"
 #include "httpd/keep_alive.h"
 #include "httpd/served_request.h"
+#include "net/descriptor_room.h"
 #include "net/loop_threads.h"
 #include "httpd/httpd_api.h"
 
@@ -51,9 +52,18 @@ void Adoption::use_socket(apr_socket_t* socket, const apr_socket_t* instead_of) 
   }
 }
 
+void Adoption::close_event() noexcept {
+  if (event < 0) return;
+  ::close(std::exchange(event, -1));
+  net::g_descriptor_room.give_back();
+}
+
 bool Adoption::prepare(request_rec* within) {
   conn_rec* const c = seat.connection;
-  if (event < 0) event = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (event < 0) {
+    event = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (event >= 0) net::g_descriptor_room.take();
+  }
   net_ = core_net(c);
   socket_ = ap_get_conn_socket(c);
   if (event < 0 || net_ == nullptr || apr_os_sock_get(&client_, socket_) != APR_SUCCESS) return false;
@@ -148,18 +158,42 @@ void Adoption::end() noexcept {
   if (apr_os_sock_get(&polled, socket_) == APR_SUCCESS && polled == event) {
     (void)apr_os_sock_put(&socket_, &client_, c->pool);
     net::clear_event(event);
+    const bool wanted = back == Back::Room || !net::g_descriptor_room.for_request();
+    if (wanted && back != Back::Bounce) close_event();
   } else {  // the MPM could not poll it, and has closed it
     event = -1;
+    net::g_descriptor_room.give_back();
     ::close(client_);
   }
 }
 
 // ---------------------------------------------------------------- on the loop
 
+namespace {
+
+// While a request runs, what blocks is its doing, and its backend's: probably it asks the same as the last one. When connections
+// end, thousands at a time, the loop's thread may wait for memory or a mutex too, and that is nobody's fault.
+class Blame {
+ public:
+  explicit Blame(Adoption& adoption) noexcept : adoption_(adoption), taken_before_(LoopThreads::was_taken()) {
+    LoopThreads::runs_for(adoption.seat.asked);
+  }
+  ~Blame() {
+    if (!taken_before_ && LoopThreads::was_taken()) adoption_.strikes.strike(child_state()->clock().now());
+    LoopThreads::runs_for(nullptr);
+  }
+  Blame(const Blame&) = delete;
+  Blame& operator=(const Blame&) = delete;
+
+ private:
+  Adoption& adoption_;
+  const bool taken_before_;
+};
+
+}  // namespace
+
 void Adoption::run(unsigned why) noexcept {
-  LoopThreads::runs_for(seat.asked);  // probably it asks the same again
   const Back kind = guard("event loop", Back::Close, [&] { return turn(why); });
-  if (LoopThreads::was_taken()) strikes.strike(child_state()->clock().now());
   if (kind != Back::None) leave(kind);
 }
 
@@ -169,6 +203,7 @@ Back Adoption::turn(unsigned why) {
   if ((why & (net::kWakeClient | net::kWakeClientClosed | net::kWakeClientGone)) != 0) inlet().more_has_come();
   if ((why & (net::kWakeClientClosed | net::kWakeClientGone)) != 0) inlet().end_has_come();
   if ((why & net::kWakeStop) != 0) stopping_ = true;
+  yields_ = (why & net::kWakeRoom) != 0;
   if (seat.served != nullptr) {
     const Instant now = g_reactor.loop->round_at();
     if (now >= bounce_at_) {
@@ -186,6 +221,7 @@ Back Adoption::turn(unsigned why) {
 
 // True: it waits further.
 bool Adoption::go_on_serving(unsigned why) {
+  const Blame blame(*this);
   leave_line(seat);
   if ((seat.served->step().needs & exchange::kClientReadable) != 0) inlet().fill();
   seat.why = why;
@@ -201,6 +237,7 @@ bool Adoption::go_on_serving(unsigned why) {
 }
 
 void Adoption::wait_for_exchange() {
+  g_reactor.loop->idle(place, Instant::max());
   const ServedRequest& served = *seat.served;
   const exchange::Step& step = served.step();
   const bool writes = (step.needs & exchange::kUpstreamWritable) != 0;
@@ -239,8 +276,9 @@ Back Adoption::next_requests() {
     if (inlet().empty()) return settle();
     const Instant now = g_reactor.loop->round_at();
     const http::ScannedRequest request = inlet().scan();
-    if (request.scan != http::RequestScan::Whole || strikes.is_barred(now) || g_reactor.bans->is_barred(seat.asked, now)) {
-      ++in_vain;
+    const bool room = net::g_descriptor_room.for_request();  // else it waits for a thread
+    if (!room || request.scan != http::RequestScan::Whole || strikes.is_barred(now) || g_reactor.bans->is_barred(seat.asked, now)) {
+      if (room) ++in_vain;
       (void)answer_is_out(seat.connection);  // its client may wait for it
       return Back::Bytes;
     }
@@ -261,6 +299,7 @@ Back Adoption::next_requests() {
 
 // Through httpd's own hooks, as on a worker. True: the request waits.
 bool Adoption::serve_next(std::string_view host) {
+  const Blame blame(*this);
   conn_rec* const c = seat.connection;
   client_spoke(seat.keep_alive);
   answered_ = true;
@@ -299,6 +338,9 @@ Back Adoption::settle() {
     if (!seat.keep_alive.proxied || strikes.is_barred(now)) return Back::AsIs;
     in_vain = 0;
     idle_until_ = now + Duration(seat.keep_alive.timeout);
+    g_reactor.loop->idle(place, now);
+  } else if (yields_) {
+    return Back::Room;
   }
   if (now >= idle_until_) return Back::Close;
   if (now >= bounce_at_) return Back::Bounce;

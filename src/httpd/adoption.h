@@ -26,7 +26,7 @@ struct Reactor {
   net::EventLoop* loop = nullptr;
   net::Bans* bans = nullptr;
   module* mpm = nullptr;
-  unsigned room = 0;                  // at most so many connections are adopted
+  unsigned room = 0;                  // at most so many connections are adopted, if there are descriptors
   std::atomic<unsigned> requests{0};  // that wait on the loop
   // Of no row in the scoreboard. httpd's error log says "client" only for connections that have a handle.
   ap_sb_handle_t* no_row = nullptr;
@@ -38,6 +38,7 @@ enum class Back : std::uint8_t {
   None,
   Bounce,  // it would have timed it out: the loop takes it again at once
   AsIs,    // in the state that its last request left it in
+  Room,    // it is idle, and another one had no room
   Close,
   Bytes,   // a request is waiting, or a part of one
 };
@@ -55,9 +56,11 @@ struct Adoption final : net::LoopActor {
   explicit Adoption(Seat& its_seat) noexcept : seat(its_seat) {}
   ~Adoption() {
     count(false);
-    if (event >= 0) ::close(event);
+    close_event();
   }
 
+  // What the MPM polls is there already.
+  bool has_event() const noexcept { return event >= 0; }
   // It has not blocked the loop or come back in vain too often.
   bool may_begin(base::Instant now) const noexcept { return !strikes.is_barred(now) && in_vain < kMostInVain; }
   // On a worker, whatever can fail; between two requests, or within one that is about to wait.
@@ -85,6 +88,7 @@ struct Adoption final : net::LoopActor {
   KnownHost known_host;
 
  private:
+  void close_event() noexcept;
   void use_socket(apr_socket_t* socket, const apr_socket_t* instead_of) noexcept;
   Back turn(unsigned why);
   bool go_on_serving(unsigned why);
@@ -109,6 +113,7 @@ struct Adoption final : net::LoopActor {
   base::Instant idle_until_{};
   base::Instant parked_at_{};  // of the request that waits: when it is counted as parked
   bool stopping_ = false;
+  bool yields_ = false;   // its place is wanted
   bool counted_ = false;  // in g_reactor.requests
   bool answered_ = false;  // a request was begun, or taken over, since the last look at what to wait for
   LoopWaker waker_{};

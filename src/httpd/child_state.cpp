@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <climits>
 #include <optional>
 
 #include "httpd/config_hooks.h"
@@ -14,6 +15,7 @@
 #include "httpd/reactor.h"
 #include "httpd/session_keys.h"
 #include "httpd/shared_state.h"
+#include "net/descriptor_room.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
@@ -144,16 +146,18 @@ constexpr base::Duration kKeepAliveStay = std::chrono::milliseconds(5);
 
 // Descriptors that the rest of the server needs: logs, listeners, kept connections, files being sent.
 constexpr rlim_t kOtherDescriptors = 256;
-// Client, backend, and the spot's own.
+// That is parked: client, backend, and the spot's own.
 constexpr rlim_t kDescriptorsOfOne = 3;
 constexpr rlim_t kMostDescriptors = 1'000'000;
 
-// The soft limit, which distributions set low.
+// The soft limit, which distributions set low. What it comes to is there for clients, but for the rest of the server.
 void raise_descriptor_limit() noexcept {
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
-  limit.rlim_cur = std::max(limit.rlim_cur, std::min(limit.rlim_max, kMostDescriptors));
-  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  rlimit raised = limit;
+  raised.rlim_cur = std::max(limit.rlim_cur, std::min(limit.rlim_max, kMostDescriptors));
+  if (raised.rlim_cur != limit.rlim_cur && ::setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+  net::g_descriptor_room.set_most(static_cast<unsigned>(std::clamp(limit.rlim_cur, kOtherDescriptors, kMostDescriptors) - kOtherDescriptors));
 }
 
 // The system's table of a process's descriptors grows by doubling, and in a process with threads everybody who wants a descriptor
@@ -202,7 +206,7 @@ void make_child_state(apr_pool_t* pchild, server_rec* main_server) noexcept {
       const bool opened = room != 0 && g_child->open_parking_lot(room, main.park_after.value_or(std::chrono::milliseconds(1)));
       if (!opened) ap_log_error(APLOG_MARK, APLOG_WARNING, 0, main_server, "CXP0061: waiting requests cannot be parked in this child");
       g_child->set_stay(main.keep_alive_stay.value_or(kKeepAliveStay));
-      loops = opened && reactor != config::Reactor::Off && start_reactor(g_child->clock(), room);
+      loops = opened && reactor != config::Reactor::Off && start_reactor(g_child->clock(), main.park_max.value.value_or(UINT_MAX));
       if (opened && mpm_can_wait_for_clients() && main.keep_alive_guard.value_or(true)) (void)g_child->guard_idle_connections();
     }
     const auto drain = mpm_can_drain() ? main.tunnel_drain.value : std::nullopt;

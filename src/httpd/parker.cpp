@@ -15,6 +15,7 @@
 #include "httpd/reactor.h"
 #include "httpd/seat.h"
 #include "httpd/served_request.h"
+#include "net/descriptor_room.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
@@ -53,6 +54,7 @@ apr_status_t seat_ends(void* data) noexcept {
   adoption_ends(seat);
   swap_back(seat);
   leave_spot(seat);
+  net::g_descriptor_room.give_back();
   return APR_SUCCESS;
 }
 
@@ -64,6 +66,7 @@ Seat& make_seat(conn_rec* c) {
   // told to stop, but not for one that was still in the queue then.
   seat->may_park = !server_stops();
   ap_set_module_config(c->conn_config, &cxxproxy_module, seat);
+  net::g_descriptor_room.take();
   apr_pool_pre_cleanup_register(c->pool, seat, seat_ends);
   return *seat;
 }
@@ -322,7 +325,7 @@ bool park(request_rec* r, ServedRequest& served) {
     seat.served = &served;
     return true;
   }
-  const bool room = requests_on_loop() < lot()->room();
+  const bool room = requests_on_loop() < lot()->room() && net::g_descriptor_room.for_request();
   if (!room || !(adopt_waiting(seat, served) || rent_spot(seat))) {
     tell_that_it_is_full(r);
     return false;

@@ -12,8 +12,10 @@
 #include "httpd/adoption.h"
 #include "httpd/child_state.h"
 #include "httpd/guard.h"
+#include "httpd/keep_alive.h"
 #include "httpd/parker.h"
 #include "httpd/pool_object.h"
+#include "net/descriptor_room.h"
 #include "net/loop_threads.h"
 #include "httpd/httpd_api.h"
 
@@ -27,6 +29,8 @@ namespace {
 
 // Between two looks at the leader: what blocks the loop unforeseen holds the others for one or two of them.
 constexpr Duration kLook = std::chrono::milliseconds(2);
+// Without a request for so long, a client gives its place on the loop to another.
+constexpr Duration kIdle = std::chrono::seconds(1);
 constexpr unsigned kMostAdopted = 200'000;  // fewer than the loop has places
 
 #if AP_MODULE_MAGIC_AT_LEAST(20120211, 135)
@@ -39,12 +43,28 @@ constexpr conn_state_e kWaitState = CONN_STATE_WRITE_COMPLETION;  // never used:
 
 // ---------------------------------------------------------------- for the hooks
 
-bool can_adopt(const Seat& seat) noexcept {
-  if (g_reactor.loop == nullptr || seat.connection->master != nullptr || g_reactor.loop->count() >= g_reactor.room) return false;
+namespace {
+
+// For one more, with its request that waits or idle. Who speaks takes the place of who does not, with its next request.
+bool has_room(const Adoption* adoption, bool waits, base::Instant now) noexcept {
+  const net::DescriptorRoom& descriptors = net::g_descriptor_room;
+  const bool for_request = descriptors.for_request();
+  const bool costs_none = adoption != nullptr && adoption->has_event();
+  if (g_reactor.loop->count() < g_reactor.room && (waits || costs_none ? for_request : descriptors.for_idle_client())) return true;
+  (void)g_reactor.loop->wake_idle(for_request ? now - kIdle : now, net::kWakeRoom);
+  return false;
+}
+
+bool can_adopt(const Seat& seat, bool waits) noexcept {
+  if (g_reactor.loop == nullptr || seat.connection->master != nullptr) return false;
   const Adoption* const adoption = seat.adoption;
   const base::Instant now = child_state()->clock().now();
-  return (adoption == nullptr || adoption->may_begin(now)) && !g_reactor.bans->is_barred(seat.asked, now);
+  return (adoption == nullptr || adoption->may_begin(now)) && !g_reactor.bans->is_barred(seat.asked, now) && has_room(adoption, waits, now);
 }
+
+}  // namespace
+
+bool can_adopt(const Seat& seat) noexcept { return can_adopt(seat, false); }
 
 unsigned requests_on_loop() noexcept { return g_reactor.requests.load(std::memory_order_relaxed); }
 
@@ -71,7 +91,7 @@ bool adopt_next(Seat& seat) {
 
 // A request that still takes content from its client stays with the workers, which read it in larger pieces.
 bool adopt_waiting(Seat& seat, const ServedRequest& served) {
-  if (served.takes_content() || !can_adopt(seat) || !prepare_adoption(seat, served.request())) return false;
+  if (served.takes_content() || !can_adopt(seat, true) || !prepare_adoption(seat, served.request())) return false;
   seat.adoption->count(true);  // from now on, or many at once would find the same room
   return true;
 }
@@ -100,6 +120,10 @@ bool came_back(Seat& seat) {
     case Back::Bytes: c->cs->state = CONN_STATE_READ_REQUEST_LINE; return false;
     case Back::Close: c->cs->state = CONN_STATE_LINGER; return true;
     case Back::AsIs: seat.adoption->leave_state_in(*c->cs); return true;
+    case Back::Room:
+      seat.adoption->leave_state_in(*c->cs);
+      leave_to_mpm(c, seat.keep_alive);
+      return true;
     case Back::Bounce: break;
   }
   seat.adoption->back = Back::Bounce;

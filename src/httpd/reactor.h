@@ -10,7 +10,7 @@
 //         A hook or filter that blocks does not hold the loop (net/loop_threads.h); a connection, and the backend it asks
 //         for, that did so more than once is served by workers for a while.
 // SHAPES  The event MPM of httpd 2.4.63 and later. One loop for each child. An adopted connection costs a descriptor and what it
-//         costs anyway. At any time one owner: a worker, or whoever holds the connection's place in the loop.
+//         costs anyway. When there is no room for one that speaks, one that has been idle for a second goes back to the MPM. At any time one owner: a worker, or whoever holds the connection's place in the loop.
 // ERRORS  Where it cannot be, the connection is left to the MPM and its workers.
 // SOURCE  docs/decisions/0018-reactor.md
 #pragma once
@@ -25,7 +25,7 @@ struct Seat;
 class ServedRequest;
 
 // In child_init, after the parking lot. False: this server cannot, or the loop does not do what it must. At most `room`
-// connections are adopted.
+// connections are adopted, and no more than there are descriptors for (net/descriptor_room.h).
 bool start_reactor(const base::Clock& clock, unsigned room);
 // The server is to end: what is idle is given back.
 void end_adoptions() noexcept;

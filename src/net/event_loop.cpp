@@ -69,6 +69,7 @@ EventLoop::Place EventLoop::attach(LoopActor& actor, int client) {
   state.actor.store(&actor);
   state.client = client;
   state.watched = false;
+  idle(place, clock_.now());
   const Word generation = state.word.load() & ~(kHeld | kAttached | kWhy);
   state.word.store(generation | kAttached | kHeld);
   count_.fetch_add(1, std::memory_order_relaxed);
@@ -119,6 +120,20 @@ void EventLoop::wake(Place place, unsigned why) {
 void EventLoop::wake_all(unsigned why) {
   const std::uint32_t made = places_.made();
   for (Place place = 0; place < made; ++place) wake(place, why);
+}
+
+// Who runs just now looks idle too, and is woken in vain.
+bool EventLoop::wake_idle(base::Instant before, unsigned why) {
+  constexpr unsigned kLooks = 16;
+  const std::uint32_t made = places_.made();
+  for (unsigned look = 0; look < std::min(kLooks, made); ++look) {
+    const Place place = looked_at_.fetch_add(1, std::memory_order_relaxed) % made;
+    const PlaceState& state = places_.at(place);
+    if ((state.word.load() & kAttached) == 0 || state.idle_since.load(std::memory_order_relaxed) > base::micros(before)) continue;
+    wake(place, why);
+    return true;
+  }
+  return false;
 }
 
 // What was noted while the place was held is a reason to run it again, after the others.

@@ -69,11 +69,15 @@ class EventLoop final : private LoopWork, private upstream::StreamWatcher {
   // Any thread.
   void wake(Place place, unsigned why);
   void wake_all(unsigned why);
+  // Wakes one whose client was last idle(), or attached, before that, if a few looks find any; each time others are looked at.
+  bool wake_idle(base::Instant before, unsigned why);
   // When the events came that are being handled: the time, as far as milliseconds do, without asking the system for it.
   base::Instant round_at() const noexcept { return base::Instant(base::Duration(round_at_.load(std::memory_order_relaxed))); }
 
   // The holder: run at this time at the latest. Instant::max(): never.
   void set_until(Place place, base::Instant until);
+  // The holder: nothing is to be done for its client from now on.
+  void idle(Place place, base::Instant since) noexcept { places_.at(place).idle_since.store(base::micros(since), std::memory_order_relaxed); }
   // The holder: run with kWakeClient when the client takes more.
   void await_writable(Place place);
   // The holder: what happens to the stream is this actor's business from here on; that it takes more, once `writable` was
@@ -95,6 +99,7 @@ class EventLoop final : private LoopWork, private upstream::StreamWatcher {
     std::atomic<LoopActor*> actor{nullptr};
     int client = -1;       // the holder's, as the next one
     bool watched = false;
+    std::atomic<base::Duration::rep> idle_since{0};
     base::Instant until = base::Instant::max();   // with timers_mutex_
     base::Instant queued = base::Instant::max();  // of the timer that is in the queue for it
   };
@@ -137,6 +142,7 @@ class EventLoop final : private LoopWork, private upstream::StreamWatcher {
   int epoll_ = -1;
   int nudge_ = -1;
   std::atomic<unsigned> count_{0};
+  std::atomic<Place> looked_at_{0};  // of wake_idle()
   StableSlots<PlaceState> places_;
   StableSlots<Stream> streams_;
 

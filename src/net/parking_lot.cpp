@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "net/descriptor_room.h"
 #include "net/quiet_thread.h"
 
 namespace cxxproxy::net {
@@ -47,6 +48,11 @@ unsigned wake_bits(const epoll_event& event) noexcept {
   return event.data.u32 == kUpstream ? unsigned{kWakeUpstream} : client_wake_bits(event.events);
 }
 
+void close_set(int set) noexcept {
+  ::close(set);
+  g_descriptor_room.give_back();
+}
+
 }  // namespace
 
 bool ParkingLot::start() {
@@ -70,7 +76,7 @@ void ParkingLot::stop() {
 ParkingLot::~ParkingLot() {
   stop();
   for (const Place& place : places_) {
-    if (place.set >= 0) ::close(place.set);
+    if (place.set >= 0) close_set(place.set);
   }
   for (const int descriptor : ready_) ::close(descriptor);
 }
@@ -104,7 +110,10 @@ ParkingLot::Spot ParkingLot::rent() {
   }
   // Many threads rent at once in a burst: no call to the system while they wait for each other.
   place->set = ::epoll_create1(EPOLL_CLOEXEC);
-  if (place->set >= 0) return spot;
+  if (place->set >= 0) {
+    g_descriptor_room.take();
+    return spot;
+  }
   const base::MutexLock lock(mutex_);
   bare_.push_back(spot);
   return kNone;
@@ -138,7 +147,7 @@ void ParkingLot::give_back(Spot spot) {
   const int client = std::exchange(place->client, -1);
   if (upstream >= 0) keep = keep && remove_from(place->set, upstream);
   if (client >= 0) keep = keep && remove_from(place->set, client);
-  if (!keep) ::close(std::exchange(place->set, -1));
+  if (!keep) close_set(std::exchange(place->set, -1));
   const base::MutexLock lock(mutex_);
   (keep ? free_ : bare_).push_back(spot);
 }

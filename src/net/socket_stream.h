@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "net/descriptor_room.h"
 #include "upstream/byte_stream.h"
 
 namespace cxxproxy::net {
@@ -21,7 +22,9 @@ class SocketStream final : public upstream::ByteStream {
  public:
   // Takes ownership of the descriptor.
   SocketStream(int descriptor, bool connected, base::Duration patience, std::string peer) noexcept
-      : patience_(patience), peer_(std::move(peer)), descriptor_(descriptor), connected_(connected) {}
+      : patience_(patience), peer_(std::move(peer)), descriptor_(descriptor), connected_(connected) {
+    g_descriptor_room.take();
+  }
   ~SocketStream() override;
   SocketStream(const SocketStream&) = delete;
   SocketStream& operator=(const SocketStream&) = delete;

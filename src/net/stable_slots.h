@@ -33,12 +33,14 @@ class StableSlots {
     if (made_ == kChunk * kChunks) return kNone;
     if (made_ % kChunk == 0) {
       owned_.push_back(std::make_unique<T[]>(kChunk));
+      free_.reserve(made_ + kChunk);
       chunks_[made_ / kChunk].store(owned_.back().get(), std::memory_order_release);
     }
     return made_++;
   }
 
-  void give_back(std::uint32_t number) {
+  // Never asks for memory.
+  void give_back(std::uint32_t number) noexcept {
     const base::MutexLock lock(mutex_);
     free_.push_back(number);
   }

@@ -23,6 +23,7 @@ enum Wake : unsigned {
   kWakeSlot = 1u << 5,          // woken by wake()
   kWakeStop = 1u << 6,          // the server is being stopped
   kWakeAgain = 1u << 7,         // on an event loop: it asked for another turn
+  kWakeRoom = 1u << 8,          // on an event loop: its place is wanted for another client
 };
 
 inline unsigned client_wake_bits(unsigned events) noexcept {

@@ -294,6 +294,7 @@ TEST_CASE("for whom a blocked run was is told while it blocks, and not for what 
   {
     Actor blocks(loop);
     Actor warns(loop);
+    Actor is_done(loop);
     blocks.work = [&](unsigned) {
       LoopThreads::runs_for(&first);
       LoopThreads::runs_for(&second);  // it knows better now
@@ -305,8 +306,17 @@ TEST_CASE("for whom a blocked run was is told while it blocks, and not for what 
       LoopThreads::let_others_go_on();
       std::this_thread::sleep_for(4 * kLook);
     };
+    // What it does after that is done for nobody.
+    is_done.work = [&](unsigned) {
+      LoopThreads::runs_for(&first);
+      LoopThreads::runs_for(nullptr);
+      while (!LoopThreads::was_taken()) std::this_thread::sleep_for(1ms);
+    };
     loop.release(blocks.place, 0);
     loop.release(warns.place, 0);
+    loop.release(is_done.place, 0);
+    REQUIRE(is_done.client.say("x"));
+    REQUIRE(is_done.runs_at_least(1));
     REQUIRE(blocks.client.say("x"));
     REQUIRE(comes_true([&] { return told.load() == &second; }));
     CHECK(blocks.runs == 0);
@@ -451,4 +461,29 @@ TEST_CASE("all places are woken, and a loop that stops runs nobody afterwards", 
   const unsigned runs = actors.front()->runs;
   world.loop.release(actors.front()->place, net::kWakeClient);
   CHECK(actors.front()->runs == runs);
+}
+
+TEST_CASE("those whose clients are idle are woken, one at a time and in turn", "[loop]") {
+  Loop world;
+  const base::Instant start = clock_.now();
+  std::vector<std::unique_ptr<Actor>> actors;
+  for (unsigned i = 0; i < 40; ++i) {
+    actors.push_back(std::make_unique<Actor>(world.loop));
+    world.loop.idle(actors.back()->place, i < 3 ? start - 10s : start);
+    world.loop.release(actors.back()->place, 0);
+  }
+  const auto woken = [&] {
+    unsigned sum = 0;
+    for (const auto& actor : actors) sum += (actor->reasons.load() & net::kWakeRoom) != 0 ? 1 : 0;
+    return sum;
+  };
+  // Each call looks at some of them only.
+  unsigned found = 0;
+  for (unsigned call = 0; call < 40 && found < 3; ++call) found += world.loop.wake_idle(start - 5s, net::kWakeRoom) ? 1 : 0;
+  REQUIRE(found == 3);
+  CHECK(comes_true([&] { return woken() == 3; }));
+  for (unsigned i = 0; i < 3; ++i) CHECK(actors[i]->reasons == net::kWakeRoom);
+  CHECK_FALSE(world.loop.wake_idle(start - 20s, net::kWakeRoom));
+  actors.clear();
+  CHECK_FALSE(world.loop.wake_idle(base::Instant::max(), net::kWakeRoom));
 }
