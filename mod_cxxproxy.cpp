@@ -29,6 +29,7 @@
 #include "httpd/request_hooks.h"
 #include "httpd/shared_state.h"
 #include "httpd/status_page.h"
+#include "httpd/tsan.h"
 #include "httpd/upstream_facts.h"
 #include "httpd/httpd_api.h"
 
@@ -64,6 +65,7 @@ void register_hooks(apr_pool_t*) {
   hooks::register_status_page();
   hooks::register_parker();
   hooks::register_reactor();
+  hooks::register_tsan();
 }
 
 }  // namespace

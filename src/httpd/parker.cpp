@@ -15,6 +15,7 @@
 #include "httpd/reactor.h"
 #include "httpd/seat.h"
 #include "httpd/served_request.h"
+#include "httpd/tsan.h"
 #include "net/descriptor_room.h"
 #include "httpd/httpd_api.h"
 
@@ -50,8 +51,8 @@ void leave_spot(Seat& seat) noexcept {
 // The connection ends while it is swapped (the MPM could not poll it): its socket must close the client's descriptor.
 apr_status_t seat_ends(void* data) noexcept {
   Seat& seat = *static_cast<Seat*>(data);
-  guard_ends(seat.keep_alive);
   adoption_ends(seat);
+  guard_ends(seat.keep_alive);
   swap_back(seat);
   leave_spot(seat);
   net::g_descriptor_room.give_back();
@@ -157,10 +158,12 @@ int wrap_process_connection(conn_rec* c) {
 }
 
 int process_connection(conn_rec* c) noexcept {
+  const HasConnection turn(c);
   return guard("process_connection", kDeclined, [&] { return wrap_process_connection(c); });
 }
 
 void suspend_connection(conn_rec* c, request_rec*) noexcept {
+  const HasConnection turn(c);
   (void)guard("suspend_connection", 0, [&] {
     Seat* const seat = c->master == nullptr ? seat_of(c) : nullptr;
     if (seat != nullptr && seat->keep_alive.guarded) guard_begins(c, seat->keep_alive);
@@ -184,10 +187,12 @@ void suspend_connection(conn_rec* c, request_rec*) noexcept {
 }
 
 void resume_connection(conn_rec* c, request_rec*) noexcept {
+  const HasConnection turn(c);
   (void)guard("resume_connection", 0, [&] {
     Seat* const seat = c->master == nullptr ? seat_of(c) : nullptr;
-    if (seat != nullptr && seat->keep_alive.guarded) guard_ends(seat->keep_alive);
+    // First, for the loop may still work with the seat.
     if (seat != nullptr) adoption_ends(*seat);
+    if (seat != nullptr && seat->keep_alive.guarded) guard_ends(seat->keep_alive);
     if (seat == nullptr || !seat->swapped) return 0;
     if (ParkingLot* const place = lot(); place != nullptr) seat->why = place->leave(seat->spot);
     swap_back(*seat);
@@ -197,6 +202,7 @@ void resume_connection(conn_rec* c, request_rec*) noexcept {
 
 // The MPM ends a connection whose request is still parked: it is over, and it is logged.
 int pre_close_connection(conn_rec* c) noexcept {
+  const HasConnection turn(c);
   return guard("pre_close_connection", kOk, [&] {
     Seat* const seat = c->master == nullptr ? seat_of(c) : nullptr;
     if (seat == nullptr || seat->served == nullptr) return kOk;
@@ -209,6 +215,7 @@ int pre_close_connection(conn_rec* c) noexcept {
 
 // After everybody else's hook: nothing that they still send may get lost.
 int last_pre_close_connection(conn_rec* c) noexcept {
+  const HasConnection turn(c);
   Seat* const seat = c->master == nullptr ? seat_of(c) : nullptr;
   if (seat != nullptr) close_at_once(*seat);
   return kOk;

@@ -202,7 +202,7 @@ int log_transaction(request_rec* r) noexcept {
   add(board->bytes_served, bytes);
   add(board->my_bytes_served, bytes);
   const apr_time_t now = apr_time_now();
-  board->last_used = now;
+  std::atomic_ref(board->last_used).store(now, std::memory_order_relaxed);
   add(board->duration, now - r->request_time);
   return kDeclined;
 }

@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(config, items):
     if settings.OWN:
         if not settings.SO.exists():
             raise pytest.UsageError(f"{settings.SO} is not there: run make, or set CXXPROXY_SO")
-        left_out = "plain" if settings.ASAN else None
+        left_out = "plain" if settings.ASAN or settings.TSAN else None
     else:
         left_out = "own"
     out = [item for item in items if left_out and item.get_closest_marker(left_out)]
@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_report_header(config):
     return f"proxy under test: {settings.SO if settings.OWN else 'mod_proxy'}" + (
-        ", with AddressSanitizer" if settings.ASAN else "") + (
+        ", with AddressSanitizer" if settings.ASAN else ", with ThreadSanitizer" if settings.TSAN else "") + (
         f", ProxyReactor {settings.REACTOR}" if settings.OWN and settings.REACTOR else "")
 
 

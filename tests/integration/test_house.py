@@ -3,6 +3,7 @@ import pytest
 
 from support.backend import closed_port
 from support.client import Client, fetch
+from support.httpd import races_of_the_module
 from support.waiting import until
 from support.wire import answer, chunked
 
@@ -36,6 +37,34 @@ def test_a_crash_is_a_complaint_even_when_everything_is_allowed(make, line):
     with open(server.root / "error.log", "a", encoding="utf-8") as log:
         log.write(line + "\n")
     assert server.check_log() == [f"error log: {line}"]
+
+
+RACE = """==================
+WARNING: ThreadSanitizer: data race (pid=1)
+  Write of size 8 at 0x7b by thread T2:
+    #0 memset <null> (libtsan.so+0x1)
+    #1 <null> <null> (%s+0x2)
+
+  Previous read of size 8 at 0x7b by thread T1:
+    #0 close <null> (libtsan.so+0x1)
+    #1 <null> <null> (%s+0x2)
+
+  Thread T1 (tid=3, running) created by main thread at:
+    #0 begin src/x.cpp:1 (mod_cxxproxy.so+0x3)
+
+SUMMARY: ThreadSanitizer: data race
+==================
+"""
+OF_HTTPD, OURS_FIRST, OURS_SECOND = (RACE % sides for sides in (
+    ("apache2", "libapr-1.so.0"), ("mod_cxxproxy.so", "apache2"), ("apache2", "mod_cxxproxy.so")))
+NO_REPORT = "FATAL: ThreadSanitizer: unexpected memory mapping\n"
+
+
+@pytest.mark.parametrize("text, count", [
+    ("", 0), (OF_HTTPD, 0), (OURS_FIRST, 1), (OURS_SECOND, 1), (OF_HTTPD + OURS_FIRST + OURS_SECOND, 2), (NO_REPORT, 1)],
+    ids=["nothing", "httpd's", "ours first", "ours second", "three", "no report"])
+def test_a_race_is_a_complaint_when_one_side_is_ours(text, count):
+    assert len(races_of_the_module(text + "ThreadSanitizer: reported 3 warnings\n")) == count
 
 
 def test_a_sanitizer_report_is_a_complaint(make):

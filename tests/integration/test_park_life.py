@@ -19,7 +19,7 @@ from test_tunnel import echo, open_tunnel, take
 
 pytestmark = pytest.mark.own
 
-WAITING, TUNNELS = (120, 40) if settings.ASAN or settings.VALGRIND else (500, 200)
+WAITING, TUNNELS = (120, 40) if settings.CHECKED else (500, 200)
 
 
 class Crowd:
@@ -169,7 +169,7 @@ def test_slow_bodies_meet_mod_reqtimeout_while_parked(make):
     assert fetch(server.port, "/patient").body == b"/patient"
 
 
-PARKS = int(os.environ.get("CXXPROXY_PARKS", "1000" if settings.ASAN or settings.VALGRIND else "6000"))
+PARKS = int(os.environ.get("CXXPROXY_PARKS", "1000" if settings.CHECKED else "6000"))
 
 
 RULES = "{P}ProxyPass /other/ {other}/\n{P}ProxyPass / {b}/\n"
@@ -224,7 +224,7 @@ def test_many_parks_leave_nothing_behind(make, way):
     after = play(PARKS)
     print(f"\n{PARKS} parks: descriptors {before[0]} -> {after[0]}, resident {before[1] >> 10} -> {after[1] >> 10} KiB")
     assert after[0] <= before[0] + 4 + (CLIENTS if way else 0)  # some of the last clients' may still be open
-    if not settings.ASAN and not settings.VALGRIND:
+    if not settings.CHECKED:
         assert after[1] < before[1] + 1024 * 1024
 
 

@@ -298,5 +298,5 @@ RewriteRule ^/written/(.*)$ /read/$1 [PT]
             assert found.fields.get("Expires") and "Apache=" in found.fields.get("Set-Cookie")
     together(work, 6)
     # A sanitizer's run of all of this takes the loop's thread for so long that another one, or a worker, may take its place.
-    assert settings.ASAN or on_loop(server, 120, "/read/")
+    assert settings.CHECKED or on_loop(server, 120, "/read/")
     assert backend.requests[-1].fields.get("X-Forwarded-For") == "192.0.2.7"

@@ -72,7 +72,7 @@ def others_are_served(others, rounds=30):
 
 
 def test_others_are_served_while_a_hook_blocks(make):
-    server, gate = server_of(make)
+    server, gate = server_of(make, modules=("status",))  # so that the scoreboard is written by all of them
     others = adopt(server.port, 6, "/other/x")
     blocking = adopt(server.port, 5)
     for client in blocking:

@@ -188,8 +188,8 @@ def test_children_that_end_after_some_connections(make):
 
 # --- nothing is left behind --------------------------------------------------------------------------------
 
-MANY = 3000 if settings.ASAN else 20_000
-ABORTS = 60 if settings.ASAN else 200
+MANY = 3000 if settings.CHECKED else 20_000
+ABORTS = 60 if settings.CHECKED else 200
 
 
 def mixture(connection):
@@ -252,7 +252,7 @@ def test_aborts_and_many_requests_leave_nothing_behind(make):
     play(MANY, ABORTS)
     until(lambda: at_work()[0] <= sockets + 2, f"sockets are as before: {sockets}, {at_work()}")
     assert at_work()[1] <= events + clients
-    if not settings.ASAN and not settings.VALGRIND:
+    if not settings.CHECKED:
         assert server.resident() < resident + 4 * 1024 * 1024
     proxied = [line for line in server.access(lines[0]) if line["path"] in ("/small", "/large")]
     assert len(proxied) == lines[0]

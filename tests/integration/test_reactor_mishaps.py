@@ -27,6 +27,7 @@ def test_a_connection_that_has_failed_is_not_taken_again(make):
     """The MPM has it back for a moment (before Timeout), sees that it is broken and closes it."""
     held = Held(make)
     server = server_with(make, "BENCH_ABORT", held.backend, conf="Timeout 1\n{P}ProxyTimeout 60\n")
+    server.wait_for_threads()
     before = descriptors(server)
     for number in range(8):
         with Client(server.port) as client:

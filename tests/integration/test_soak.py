@@ -183,5 +183,5 @@ def test_mixed_requests_leave_everything_as_it_was(make):
           f"kept connections {before[2]} -> {after[2]}")
     assert all(idle <= CLIENTS + 8 for idle in after[2])
     assert len(server.children()) == 1
-    if not settings.ASAN and not settings.VALGRIND:
+    if not settings.CHECKED:
         assert after[1] < before[1] + 6 * 1024 * 1024

@@ -1,9 +1,11 @@
 # What one can ask for. A comment after `##` is the target's line in `make help`.
 
-.PHONY: all module asan clang unit unit-plain unit-asan tsan-unit help clean
+.PHONY: all module asan tsan clang unit unit-plain unit-asan tsan-unit help clean
 all: $(PLAIN)/mod_cxxproxy.so $(PLAIN)/mod_cxxproxy_compat.so ## build/mod_cxxproxy.so and build/mod_cxxproxy_compat.so
 
 asan: $(ASAN)/mod_cxxproxy.so $(ASAN)/mod_cxxproxy_compat.so ## the same under build/asan/ with ASan and UBSan
+
+tsan: $(TSAN)/mod_cxxproxy.so $(TSAN)/mod_cxxproxy_compat.so ## the same under build/tsan/ with ThreadSanitizer
 
 clang: $(CLANG)/mod_cxxproxy.so $(CLANG)/mod_cxxproxy_compat.so ## the module once more with clang++, warnings are errors
 
@@ -15,7 +17,7 @@ unit-plain: $(PLAIN)/unit_tests ## unit tests, plainly
 unit-asan: $(ASAN)/unit_tests ## unit tests with ASan and UBSan
 	$(Q)$< $(ARGS)
 
-tsan-unit: $(TSAN)/unit_tests ## unit tests with ThreadSanitizer (clang++)
+tsan-unit: $(TSAN)/unit_tests ## unit tests with ThreadSanitizer
 	$(Q)$< $(ARGS)
 
 fuzz-replay: $(FUZZ_REPLAYERS) ## every fuzz target over its corpus, with ASan and UBSan
@@ -36,7 +38,7 @@ fuzz-merge: $(if $(T),$(FUZZ)/fuzz_$(T)) ## make fuzz-merge T=name: the smallest
 	$(Q)tests/tools/fuzz_merge.sh $(FUZZ) $(T)
 .PHONY: fuzz-replay fuzz fuzz-all fuzz-merge
 
-.PHONY: layers symbols tags docs docs-check conf conf-asan itest itest-plain itest-asan apache2-tree
+.PHONY: layers symbols tags docs docs-check conf conf-asan itest itest-plain itest-asan itest-tsan apache2-tree
 layers: ## who includes whom, against the table in docs/ARCHITECTURE.md
 	$(Q)tests/tools/sum.sh tests/check_layers.py tests/check_layers.py --self-test
 
@@ -66,7 +68,7 @@ pytest_options = -p no:cacheprovider -ra
 pytest = CXXPROXY_SO=$(abspath $(1))/mod_cxxproxy.so CXXPROXY_COMPAT_SO=$(abspath $(1))/mod_cxxproxy_compat.so \
   CXXPROXY_APACHE2_TREE=$(abspath $(O))/apache2-tree PYTHONDONTWRITEBYTECODE=1 CXXPROXY_REACTOR=$(REACTOR) \
   CXXPROXY_HOOK_SO=$(abspath $(O))/bench_sleep.so $(2) \
-  $(PYTHON) $(if $(ARGS),-m pytest $(pytest_options) tests/integration $(ARGS),tests/tools/shards.py tests/integration $(pytest_options))
+  $(PYTHON) $(if $(ARGS),-m pytest $(pytest_options) tests/integration $(ARGS),tests/tools/shards.py $(or $(3),tests/integration) $(4) $(pytest_options))
 
 itest: ## integration tests, plainly and then with ASan and UBSan (ARGS goes to pytest)
 	+$(Q)$(MAKE) --no-print-directory itest-plain && $(MAKE) --no-print-directory itest-asan
@@ -76,6 +78,12 @@ itest-plain: all $(O)/bench_sleep.so apache2-tree ## integration tests against a
 
 itest-asan: asan $(O)/bench_sleep.so apache2-tree ## the same with ASan and UBSan
 	$(Q)$(call pytest,$(ASAN),CXXPROXY_ASAN=1)
+
+# Where the threads of the loop, of the lot and of the MPM meet. More at a time: httpd takes a second to end, because
+# ThreadSanitizer holds its signals back.
+TSAN_TESTS := $(wildcard tests/integration/test_reactor*.py tests/integration/test_park*.py)
+itest-tsan: tsan $(O)/bench_sleep.so apache2-tree ## the tests of what threads share, with ThreadSanitizer
+	$(Q)$(call pytest,$(TSAN),CXXPROXY_TSAN=1,$(TSAN_TESTS),-j 6)
 
 # Every kind of exchange, and reloads; valgrind makes httpd some twenty times slower, so few of each.
 VALGRIND_TESTS := tests/integration/test_soak.py tests/integration/test_graceful.py -k 'mixed or still_rests'

@@ -57,7 +57,7 @@ FUZZ := $(O)/fuzz
 
 $(eval $(call variant,cxx,$(PLAIN),$$(CXX),$$(PLAIN_FLAGS) $$(GXX_FLAGS)))
 $(eval $(call variant,asan,$(ASAN),$$(CXX),$$(ASAN_FLAGS) $$(GXX_FLAGS)))
-$(eval $(call variant,tsan,$(TSAN),$$(CLANGXX),$$(TSAN_FLAGS)))
+$(eval $(call variant,tsan,$(TSAN),$$(CXX),$$(TSAN_FLAGS) $$(GXX_FLAGS)))
 $(eval $(call variant,clang,$(CLANG),$$(CLANGXX),$$(CLANG_FLAGS)))
 $(eval $(call variant,fuzz,$(FUZZ),$$(CLANGXX),$$(FUZZ_FLAGS)))
 

@@ -65,6 +65,7 @@ def stages(build):
         Stage("build", make("all", "O=" + build), minutes=10),
         Stage("build-clang", make("clang", "O=" + build), minutes=15),
         Stage("build-asan", make("asan", "O=" + build), minutes=15),
+        Stage("build-tsan", make("tsan", "O=" + build), minutes=15),
         Stage("tools", make("tools-check", "O=" + build), count=count_plain),
         Stage("layers", make("layers", "O=" + build), count=count_plain),
         Stage("symbols", make("symbols", "O=" + build), ["build", "build-clang", "build-asan"], count_plain),
@@ -83,6 +84,7 @@ def stages(build):
         # Every test without the event loop and with it; those that a sanitizer's run leaves out have a run of their own.
         Stage("itest", make("itest-plain", "O=" + build, "REACTOR=Off"), ["build"], count_plain, minutes=20),
         Stage("itest-loop", make("itest-plain", "O=" + build, "REACTOR=On", "ARGS=-m plain"), ["build"], count_pytest, minutes=5),
+        Stage("itest-tsan", make("itest-tsan", "O=" + build, "REACTOR=On"), ["build-tsan"], count_plain, minutes=10),
         Stage("itest-asan", make("itest-asan", "O=" + build, "REACTOR=On"), ["build-asan"], count_plain, minutes=20),
     ]
 

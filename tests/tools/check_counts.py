@@ -46,7 +46,7 @@ def run_shards(files):
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         for name, text in files.items():
             (Path(folder) / name).write_text(text)
-        return shards.run_all(shards.files_of(folder), 2, ["-p", "no:cacheprovider"])[:2]
+        return shards.run_all(shards.files_of([Path(folder)]), 2, ["-p", "no:cacheprovider"])[:2]
 
 
 def main():

@@ -10,7 +10,7 @@ set -u
 demo='make:make g++:g++ apache2-bin:/usr/sbin/apache2 apache2-dev:apxs libapr1-dev:apr-1-config
   libaprutil1-dev:apu-1-config python3:/usr/bin/python3 python3-flask:python:flask curl:curl'
 check="$demo catch2:/usr/include/catch2/catch.hpp clang:clang++ openssl:openssl
-  libclang-rt-14-dev:/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.tsan-*.a
+  libclang-rt-14-dev:/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a
   libssl-dev:/usr/include/openssl/ssl.h python3-pytest:python:pytest procps:ps perl:perl valgrind:valgrind libc6-dbg:/usr/lib/debug/.build-id"
 deb='build-essential:/usr/share/build-essential/list make:make g++:g++ apache2-dev:dh_apache2 libapr1-dev:apr-1-config libaprutil1-dev:apu-1-config
   dpkg-dev:dpkg-buildpackage debhelper:dh fakeroot:fakeroot lintian:lintian'

@@ -8,11 +8,12 @@ a failure is run once more when nothing else runs, because some failures are abo
 for seconds; both outcomes are shown and the second one counts, but a crash or a sanitizer's report counts
 at once. The last line is `N passed, N failed`.
 
-    shards.py FOLDER [-j N] [pytest argument ...]
+    shards.py FOLDER_OR_FILE ... [-j N] [pytest argument ...]
 
 An argument that the files do not agree on (`-k`) may leave a file without tests; all files together
 must have run something.
 """
+import itertools
 import os
 import queue
 import re
@@ -31,13 +32,13 @@ LONG = ("test_citizen.py", "test_balancer.py", "test_failures.py", "test_gracefu
         "test_tutorial.py", "test_mpms.py")
 
 # What no busy machine brings about: such a file gets no second chance.
-NEVER_CHANCE = re.compile(r"ERROR: AddressSanitizer|runtime error:|exit signal|Segmentation|terminate called")
+NEVER_CHANCE = re.compile(r"ERROR: AddressSanitizer|WARNING: ThreadSanitizer|runtime error:|exit signal|Segmentation|terminate called")
 
 NO_TESTS = 5  # pytest's exit status when everything was deselected
 
 
-def files_of(folder):
-    files = sorted(Path(folder).glob("test_*.py"))
+def files_of(paths):
+    files = sorted(file for path in paths for file in (path.glob("test_*.py") if path.is_dir() else [path]))
     return sorted(files, key=lambda file: LONG.index(file.name) if file.name in LONG else len(LONG))
 
 
@@ -92,12 +93,14 @@ def run_all(files, jobs, arguments):
     return sums[0], sums[1], times
 
 
-def main(folder, *arguments):
+def main(*arguments):
+    paths = [Path(argument) for argument in itertools.takewhile(os.path.exists, arguments)]
+    arguments = arguments[len(paths):]
     jobs = max(2, len(os.sched_getaffinity(0)) * 3 // 2)  # most of a test's time is waiting
     if arguments[:1] == ("-j",):
         jobs, arguments = int(arguments[1]), arguments[2:]
     started = time.monotonic()
-    passed, failed, times = run_all(files_of(folder), jobs, arguments)
+    passed, failed, times = run_all(files_of(paths), jobs, arguments)
     print("\nseconds by file:", ", ".join(f"{name} {seconds:.0f}" for seconds, name in sorted(times, reverse=True)))
     if passed + failed == 0:
         print("no test ran")

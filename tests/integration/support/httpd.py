@@ -23,7 +23,7 @@ MOD_PROXY = ("proxy", "proxy_http", "slotmem_shm", "proxy_balancer", "lbmethod_b
 BASE_MODULES = ("authz_core", "alias", "dir", "mime", "headers", "setenvif", "env")
 
 SEVERE = ("emerg", "alert", "crit", "error", "warn")
-CRASH = re.compile(r"AddressSanitizer|runtime error|exit signal|Segmentation|terminate called")
+CRASH = re.compile(r"AddressSanitizer|ThreadSanitizer|runtime error|exit signal|Segmentation|terminate called")
 LEVEL = re.compile(r"^\[[^\]]+\] \[(?P<module>[a-z0-9_-]*):(?P<level>[a-z0-9]+)\] \[pid \d+")
 # Warnings of configtest, repeated at a start: tests/conf/ has them, and what must cause none.
 LINT = re.compile(r"mod_cxxproxy: .* \(line \d+ of \S+\)$")
@@ -36,7 +36,7 @@ OLD_OPENSSL = re.compile(r"\[ssl:warn\].* AH01882: ")
 NO_LOOP = re.compile(r"\[cxxproxy:warn\].* CXP0065: ")
 PROXY_TROUBLE = r"\[(proxy|proxy_http|proxy_balancer|cxxproxy):(warn|error)\]"
 
-SUPPRESSIONS = Path(__file__).resolve().parents[2] / "tools" / "valgrind.supp"
+TOOLS = Path(__file__).resolve().parents[2] / "tools"  # what valgrind and ThreadSanitizer need not tell
 
 ACCESS_FORMAT = ('status=%>s|bytes=%B|out=%O|conn=%X|pid=%P|method=%m|path=%U|vhost=%v|'
                  'balancer=%{BALANCER_NAME}e|worker=%{BALANCER_WORKER_NAME}e|'
@@ -83,7 +83,28 @@ def environment(reports):
         variables["ASAN_OPTIONS"] = ("detect_leaks=0:abort_on_error=1:quarantine_size_mb=8:"
                                      f"log_path={reports}/report")
         variables["UBSAN_OPTIONS"] = f"print_stacktrace=1:log_path={reports}/report"
+    if settings.TSAN:
+        variables["LD_PRELOAD"] = subprocess.check_output(["gcc", "-print-file-name=libtsan.so"], text=True).strip()
+        # Servers fork; what other signal handlers do is httpd's.
+        variables["TSAN_OPTIONS"] = ("exitcode=0:die_after_fork=0:report_signal_unsafe=0:history_size=4:atexit_sleep_ms=0:"
+                                     f"suppressions={TOOLS}/tsan.supp:log_path={reports}/report")
     return variables
+
+
+def races_of_the_module(text):
+    """The reports of ThreadSanitizer in which one side at least is ours.
+
+    httpd and APR are not instrumented: what is reported without a frame of this module is about their own sockets, which they
+    hand over by atomics that ThreadSanitizer does not see. What made the threads comes after the stacks of the two sides.
+    Whatever is not a report says that the runtime itself is in trouble, and is kept.
+    """
+    found = []
+    for report in (part.strip() for part in re.split(r"^={10,}$", text, flags=re.M)):
+        sides = re.split(r"^  (?:Location|Mutex|Thread) ", report, flags=re.M)[0]
+        foreign = report.startswith("WARNING: ThreadSanitizer") and "mod_cxxproxy" not in sides
+        if report and not foreign and not report.startswith("ThreadSanitizer: reported"):
+            found.append(report)
+    return found
 
 
 def fill(text, words):
@@ -178,7 +199,7 @@ class Httpd:
         """Under valgrind each process writes its own report, which is empty without a finding."""
         checker = [] if not settings.VALGRIND else [
             "valgrind", "-q", "--vgdb=no", "--trace-children=yes", "--keep-debuginfo=yes", "--num-callers=30",
-            f"--suppressions={SUPPRESSIONS}", f"--log-file={self.root}/asan/valgrind.%p"]
+            f"--suppressions={TOOLS}/valgrind.supp", f"--log-file={self.root}/asan/valgrind.%p"]
         return [*checker, settings.HTTPD, "-d", str(self.root), "-f", str(self.root / "httpd.conf"), *more]
 
     def configtest(self):
@@ -388,10 +409,11 @@ class Httpd:
         if CRASH.search(self.stderr()):
             complaints.append(f"stderr: {self.stderr()}")
         for report in (self.root / "asan").glob("*"):
-            if report.stat().st_size == 0:
-                continue
-            complaints.append(f"{report.name}: {report.read_text('utf-8', 'replace')[:8000]}")
-            report.unlink()
+            text = report.read_text("utf-8", "replace")
+            findings = races_of_the_module(text) if settings.TSAN else [text] if text else []
+            complaints += [f"{report.name}: {finding[:8000]}" for finding in findings]
+            if text:
+                report.unlink()
         return complaints
 
     def access(self, count=None):

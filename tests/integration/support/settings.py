@@ -12,10 +12,12 @@ if PEER not in ("cxxproxy", "mod_proxy"):
 OWN = PEER == "cxxproxy"
 
 ASAN = os.environ.get("CXXPROXY_ASAN") == "1"
+TSAN = os.environ.get("CXXPROXY_TSAN") == "1"
 REACTOR = os.environ.get("CXXPROXY_REACTOR", "")  # of every server whose test does not say itself
 if REACTOR not in ("", "On", "Off"):
     raise SystemExit(f"CXXPROXY_REACTOR={REACTOR}: must be On or Off")
 VALGRIND = os.environ.get("CXXPROXY_VALGRIND") == "1"
+CHECKED = ASAN or TSAN or VALGRIND  # time and memory are the tool's
 KEEP = os.environ.get("CXXPROXY_KEEP") == "1"
 
 SO = Path(os.environ.get("CXXPROXY_SO", REPOSITORY / "build" / "mod_cxxproxy.so")).resolve()
@@ -25,8 +27,8 @@ COMPAT_SO = Path(
 # A module whose hook sleeps as long as a request says (tests/bench/sleeping_hook.cpp).
 HOOK_SO = Path(os.environ.get("CXXPROXY_HOOK_SO", REPOSITORY / "build" / "bench_sleep.so")).resolve()
 
-# Everything waits for a condition and gives up after this many seconds; an ASan build is slower.
-PATIENCE = 60.0 if VALGRIND else 30.0 if ASAN else 15.0
+# Everything waits for a condition and gives up after this many seconds; a sanitizer's build is slower.
+PATIENCE = 60.0 if VALGRIND else 30.0 if ASAN or TSAN else 15.0
 
 FAMILIES = ("cxx", "std") if OWN else ("std",)
 DEFAULT_FAMILY = FAMILIES[0]
