@@ -29,6 +29,8 @@ namespace {
 // Requests of one client in a row, before others have their turn.
 constexpr unsigned kInARow = 16;
 constexpr unsigned kAnswersHeld = 4;
+// By far longer than the MPM needs.
+constexpr Duration kMpmLetsGo = std::chrono::milliseconds(50);
 // A request that waits for longer is counted as parked.
 constexpr Duration kParkedAfter = std::chrono::milliseconds(100);
 
@@ -99,7 +101,7 @@ void Adoption::begin() {
   // What the MPM notes of each request would be read by its listener meanwhile.
   mpm_config_ = ap_get_module_config(c->conn_config, g_reactor.mpm);
   ap_set_module_config(c->conn_config, g_reactor.mpm, g_shield);
-  c->sbh = nullptr;
+  mpm_lets_go_by_ = c->sbh != nullptr ? child.clock().now() + kMpmLetsGo : Instant::min();
   inlet().on_loop(true);
   inlet().more_has_come();
   adopted = true;
@@ -192,7 +194,23 @@ class Blame {
 
 }  // namespace
 
+// The last that the MPM does to a connection which it puts away is to take its row of the scoreboard away, and after its hooks:
+// what the loop wrote there before would be lost. For this it would have to be quicker than a thread that has a call to return from.
+bool Adoption::mpm_has_let_go() noexcept {
+  if (mpm_lets_go_by_ == Instant::min()) return true;
+  const Instant now = child_state()->clock().now();
+  if (std::atomic_ref(seat.connection->sbh).load(std::memory_order_acquire) != nullptr && now < mpm_lets_go_by_) {
+    g_reactor.loop->set_until(place, now + std::chrono::milliseconds(1));
+    return false;
+  }
+  mpm_lets_go_by_ = Instant::min();
+  return true;
+}
+
 void Adoption::run(unsigned why) noexcept {
+  woken_ |= why;
+  if (!mpm_has_let_go()) return;
+  why = std::exchange(woken_, 0);
   const Back kind = guard("event loop", Back::Close, [&] { return turn(why); });
   if (kind != Back::None) leave(kind);
 }

@@ -89,6 +89,7 @@ struct Adoption final : net::LoopActor {
 
  private:
   void close_event() noexcept;
+  bool mpm_has_let_go() noexcept;
   void use_socket(apr_socket_t* socket, const apr_socket_t* instead_of) noexcept;
   Back turn(unsigned why);
   bool go_on_serving(unsigned why);
@@ -112,6 +113,8 @@ struct Adoption final : net::LoopActor {
   base::Instant bounce_at_{};
   base::Instant idle_until_{};
   base::Instant parked_at_{};  // of the request that waits: when it is counted as parked
+  base::Instant mpm_lets_go_by_ = base::Instant::min();
+  unsigned woken_ = 0;  // for what, before the MPM has let go
   bool stopping_ = false;
   bool yields_ = false;   // its place is wanted
   bool counted_ = false;  // in g_reactor.requests

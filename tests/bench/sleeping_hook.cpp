@@ -3,6 +3,7 @@
 // With defines it does what other modules, or a bad moment, may do to a connection:
 //   BENCH_ABORT   a connection has failed when a worker has it for the second time
 //   BENCH_CLOSE   the MPM's socket is closed while the MPM puts the connection away, as at a stop
+//   BENCH_LINGER  the MPM's thread needs 20 ms to put a connection away
 //   BENCH_LOOKUP  a log hook looks for another document, and complains about a scoreboard handle that the core could not count with
 #include <apr_time.h>
 #include <fcntl.h>
@@ -46,6 +47,8 @@ static void close_socket(conn_rec* c, request_rec*) {
   if (void* socket = ap_get_module_config(c->conn_config, &bench_sleep_module)) apr_socket_close(static_cast<apr_socket_t*>(socket));
 }
 
+static void linger(conn_rec*, request_rec*) { apr_sleep(apr_time_from_msec(20)); }
+
 static int look_elsewhere(request_rec* r) {
   ap_destroy_sub_req(ap_sub_req_lookup_uri("/elsewhere", r, r->output_filters));
   auto* const handle = static_cast<ap_sb_handle_t*>(r->connection->sbh);
@@ -62,6 +65,7 @@ static void register_hooks(apr_pool_t*) {
     ap_hook_pre_connection(remember_socket, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_suspend_connection(close_socket, nullptr, nullptr, APR_HOOK_REALLY_LAST + 10);
   }
+  if (ap_exists_config_define("BENCH_LINGER")) ap_hook_suspend_connection(linger, nullptr, nullptr, APR_HOOK_REALLY_LAST + 10);
   if (ap_exists_config_define("BENCH_LOOKUP")) ap_hook_log_transaction(look_elsewhere, nullptr, nullptr, APR_HOOK_MIDDLE);
 }
 

@@ -59,6 +59,17 @@ def test_the_mpm_cannot_poll_what_the_loop_has(make):
     until(is_served, "the next one is served")
 
 
+def test_the_mpm_is_slow_to_let_go(make):
+    """It takes the connection's row of the scoreboard away when it has put it away, which the loop may be using by then: httpd's log
+    would no longer say that it speaks of a client."""
+    server = server_with(make, "BENCH_LINGER", make.echo("b"), conf="{P}ProxyPass /dead/ http://127.0.0.1:1/ retry=0\n")
+    server.allow_log("AH01114|cxxproxy:error")
+    for _ in range(4):
+        assert adopt(server.port, 1)[0].ask(target="/dead/x", fields=[("X-Bench-Sleep", "60")]).status == 503
+    until(lambda: server.error_log().count("CXP0102") >= 4, "what failed is told")
+    assert "[remote" not in server.error_log() and server.error_log().count("[client") >= 4
+
+
 def test_a_log_hook_with_a_subrequest(make):
     """The core counts the request in the scoreboard right after the hook."""
     server = server_with(make, "BENCH_LOOKUP", make.echo("b"), conf="ExtendedStatus On\n", modules=("status",))
