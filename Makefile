@@ -51,7 +51,7 @@ PLAIN_FLAGS := $(OPTIMISE) $(if $(findstring _FORTIFY_SOURCE,$(CPPFLAGS)),,-U_FO
 # This build looks for warnings and is not meant to be fast.
 CLANG_FLAGS := -O0
 ASAN_FLAGS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-TSAN_FLAGS := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+TSAN_FLAGS := -O1 -g1 -fsanitize=thread -fno-omit-frame-pointer
 FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 # g++ 12 takes the empty side of a std::optional for an uninitialised value (and sees ghosts in
 # libstdc++'s <regex> under ASan). clang++ and valgrind look for the real ones.
