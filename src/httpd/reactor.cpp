@@ -46,11 +46,12 @@ constexpr conn_state_e kWaitState = CONN_STATE_WRITE_COMPLETION;  // never used:
 namespace {
 
 // For one more, with its request that waits or idle. Who speaks takes the place of who does not, with its next request.
-bool has_room(const Adoption* adoption, bool waits, base::Instant now) noexcept {
+bool has_room(const Seat& seat, bool waits, base::Instant now) noexcept {
   const net::DescriptorRoom& descriptors = net::g_descriptor_room;
   const bool for_request = descriptors.for_request();
-  const bool costs_none = adoption != nullptr && adoption->has_event();
-  if (g_reactor.loop->count() < g_reactor.room && (waits || costs_none ? for_request : descriptors.for_idle_client())) return true;
+  const bool costs_none = seat.adoption != nullptr && seat.adoption->has_event();
+  const auto for_client = [&] { return seat.connection->keepalives > 1 ? descriptors.for_active_client() : descriptors.for_new_client(); };
+  if (g_reactor.loop->count() < g_reactor.room && (waits || costs_none ? for_request : for_client())) return true;
   (void)g_reactor.loop->wake_idle(for_request ? now - kIdle : now, net::kWakeRoom);
   return false;
 }
@@ -59,7 +60,7 @@ bool can_adopt(const Seat& seat, bool waits) noexcept {
   if (g_reactor.loop == nullptr || seat.connection->master != nullptr) return false;
   const Adoption* const adoption = seat.adoption;
   const base::Instant now = child_state()->clock().now();
-  return (adoption == nullptr || adoption->may_begin(now)) && !g_reactor.bans->is_barred(seat.asked, now) && has_room(adoption, waits, now);
+  return (adoption == nullptr || adoption->may_begin(now)) && !g_reactor.bans->is_barred(seat.asked, now) && has_room(seat, waits, now);
 }
 
 }  // namespace

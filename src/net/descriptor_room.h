@@ -2,7 +2,8 @@
 //
 // WHAT    A client costs one, while it is the event loop's one more, a connection to a backend one, a parked request one
 //         more. Each is counted when it is opened and closed, whoever waits for what: what is idle costs no more than it has.
-//         The last quarter is kept for requests: idle clients do not get it, or those who speak would find no backend.
+//         The last quarter is not for clients that have spoken once, the last eighth for no client between two requests: it is kept
+//         for requests, or those who speak would find no backend.
 // SHAPES  Of the process, like the descriptors. Any thread, without a lock; some threads at once may overstep the
 //         limit by one each. Before set_most() there is room for everything.
 #pragma once
@@ -23,7 +24,8 @@ class DescriptorRoom {
 
   // For one more.
   bool for_request() const noexcept { return used() < most(); }
-  bool for_idle_client() const noexcept { return used() < most() - most() / 4; }
+  bool for_new_client() const noexcept { return used() < most() - most() / 4; }
+  bool for_active_client() const noexcept { return used() < most() - most() / 8; }
 
  private:
   unsigned most() const noexcept { return most_.load(std::memory_order_relaxed); }

@@ -29,15 +29,17 @@ std::size_t open_descriptors() {
 
 }  // namespace
 
-TEST_CASE("idle clients get all descriptors but the last quarter, requests all", "[descriptors]") {
+TEST_CASE("clients that have spoken once get all descriptors but the last quarter, the others but the last eighth, requests all", "[descriptors]") {
   DescriptorRoom room;
-  CHECK(room.for_idle_client());
+  CHECK(room.for_new_client());
+  CHECK(room.for_active_client());
   room.set_most(80);
   for (unsigned used = 0; used < 80; ++used) {
     CAPTURE(used);
     CHECK(room.used() == used);
     CHECK(room.for_request());
-    CHECK(room.for_idle_client() == (used < 60));
+    CHECK(room.for_new_client() == (used < 60));
+    CHECK(room.for_active_client() == (used < 70));
     room.take();
   }
   CHECK_FALSE(room.for_request());
@@ -45,7 +47,8 @@ TEST_CASE("idle clients get all descriptors but the last quarter, requests all",
   CHECK(room.for_request());
   room.set_most(0);
   CHECK_FALSE(room.for_request());
-  CHECK_FALSE(room.for_idle_client());
+  CHECK_FALSE(room.for_new_client());
+  CHECK_FALSE(room.for_active_client());
 }
 
 TEST_CASE("connections to backends and parked requests are counted while they are open", "[descriptors]") {
