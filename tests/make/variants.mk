@@ -24,9 +24,19 @@ $(2)/obj/mod_cxxproxy.o: KIND_FLAGS = $$(httpd_flags)
 $(2)/obj/tests/%.o: TEST_FLAGS = -Itests $(if $(filter clang,$(1)),,-O1) -g1
 $(2)/obj/tests/fuzz/%.o: TEST_FLAGS = -Itests
 # Nobody waits for what only compares: half the time to compile. A test's own wild pointers are ASan's to find.
-$(2)/obj/tests/unit/%.o: TEST_FLAGS = -Itests -O0 -g1 -U_FORTIFY_SOURCE $(if $(filter asan,$(1)),-fno-sanitize=null$(comma)alignment$(comma)vptr$(comma)object-size)
+unit_flags_$(1) := -Itests -O0 -g1 -U_FORTIFY_SOURCE $(if $(filter asan,$(1)),-fno-sanitize=null$(comma)alignment$(comma)vptr$(comma)object-size)
+$(2)/obj/tests/unit/%.o: TEST_FLAGS = $$(unit_flags_$(1))
 # Catch2's own code: large, and nobody waits for it.
 $(2)/obj/tests/unit/main.o: TEST_FLAGS = -O0 -U_FORTIFY_SOURCE
+# What every test includes, Catch2 above all, is read once for each way of compiling (with g++, whose rules for that are simple).
+UNIT_OBJS_$(1) := $$(if $$(findstring clang,$$(CXX)),,$$(call objs,$(2),$(filter-out %/main.cpp,$(filter tests/unit/%,$(call unit_srcs,$(1))))))
+$$(UNIT_OBJS_$(1)): $(2)/obj/tests/unit/common.h.gch
+$$(UNIT_OBJS_$(1)): KIND_FLAGS += -include $(2)/obj/tests/unit/common.h
+$(2)/obj/tests/unit/common.h.gch: tests/unit/common.h $$(MAKEFILE_DEPS)
+	$$(call say,$(1),$$<)
+	@mkdir -p $$(@D)
+	@cp $$< $(2)/obj/tests/unit/common.h
+	$$(Q)$(3) $$(BASE_FLAGS) $(4) $$(unit_flags_$(1)) $$(CPPFLAGS) $$(CXXFLAGS) -x c++-header -o $$@ $$<
 
 $(2)/obj/%.o: %.cpp $$(MAKEFILE_DEPS) | $$(if $$(findstring /httpd/,$$*)$$(filter mod_cxxproxy,$$*),have-httpd)
 	$$(call say,$(1),$$<)
