@@ -23,11 +23,12 @@ bool needs_dialogue(std::string_view name) noexcept {
   return base::iequals(name, "Transfer-Encoding") || base::iequals(name, "Expect") || base::iequals(name, "Upgrade");
 }
 
-// Its target is a path. Two slashes may be read as the beginning of a host.
+// Its target is a path, and fields follow. Two slashes may be read as the beginning of a host.
 bool is_origin_form(std::string_view request_line) noexcept {
-  const std::size_t blank = std::min(request_line.find(' '), request_line.size());
-  const std::string_view target = request_line.substr(blank);
-  return target.starts_with(" /") && !target.starts_with(" //");
+  const std::size_t first = std::min(request_line.find(' '), request_line.size());
+  const std::string_view target = request_line.substr(first);
+  const std::size_t second = std::min(target.find(' ', 1), target.size());
+  return target.starts_with(" /") && !target.starts_with(" //") && target.substr(second).starts_with(" HTTP/");
 }
 
 // The value of the only Host field.

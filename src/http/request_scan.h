@@ -21,7 +21,7 @@ enum class RequestScan : std::uint8_t {
 
 struct ScannedRequest {
   RequestScan scan = RequestScan::Other;
-  // Within the bytes that were looked at: the value of the only Host field of a whole request in origin-form, else empty. Whoever
+  // Within the bytes that were looked at: the value of the only Host field of a whole request in origin-form that has fields, else empty. Whoever
   // finds the same bytes here again would find the same virtual host (RFC 9112 3.2, 3.3).
   std::string_view host{};
 };

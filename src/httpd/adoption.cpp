@@ -356,12 +356,13 @@ Back Adoption::settle() {
     if (!seat.keep_alive.proxied || strikes.is_barred(now)) return Back::AsIs;
     in_vain = 0;
     idle_until_ = now + Duration(seat.keep_alive.timeout);
+    seat.keep_alive.idle_since = now;
     g_reactor.loop->idle(place, now);
-  } else if (yields_) {
-    return Back::Room;
   }
   if (now >= idle_until_) return Back::Close;
   if (now >= bounce_at_) return Back::Bounce;
+  // It may have spoken since it was chosen.
+  if (yields_ && (now - seat.keep_alive.idle_since >= kIdle || !net::g_descriptor_room.for_request())) return Back::Room;
   g_reactor.loop->set_until(place, std::min(idle_until_, bounce_at_));
   return Back::None;
 }

@@ -21,6 +21,9 @@
 
 namespace cxxproxy::httpd {
 
+// Without a request for so long, a client gives its place on the loop to another.
+inline constexpr base::Duration kIdle = std::chrono::seconds(1);
+
 // Of the process; `loop` is null where there is no reactor.
 struct Reactor {
   net::EventLoop* loop = nullptr;

@@ -8,6 +8,7 @@
 #include "httpd/child_state.h"
 #include "httpd/client_socket.h"
 #include "httpd/reactor.h"
+#include "httpd/seat.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
@@ -78,7 +79,7 @@ void put_under_guard(conn_rec* c, KeepAlive& state, const ChildState& child) noe
   // The MPM must not give up before the keep-alive timeout has passed.
   if (child.idle_connections() == nullptr || state.timeout >= state.polled * 7 / 10) return;
   state.guarded = true;
-  state.entry.until = child.clock().now() + base::Duration(state.timeout);
+  state.entry.until = state.idle_since + base::Duration(state.timeout);
   c->cs->sense = CONN_SENSE_WANT_READ;
   c->cs->state = CONN_STATE_ASYNC_WAITIO;
 }
@@ -88,18 +89,21 @@ void put_under_guard(conn_rec*, KeepAlive&, const ChildState&) noexcept {}
 
 }  // namespace
 
-AfterRequest after_request(conn_rec* c, KeepAlive& state, bool adoptable) noexcept {
+AfterRequest after_request(Seat& seat) noexcept {
+  conn_rec* const c = seat.connection;
+  KeepAlive& state = seat.keep_alive;
   const ChildState& child = *child_state();
   if (!only_waits(c, state) || !answer_is_out(c) || server_stops()) return AfterRequest::Mpm;
   state.idle_since = child.clock().now();
-  if (adoptable && is_crowded()) return AfterRequest::Adopt;
+  // Only asked where it would be adopted: where there is no room others are asked to make some.
+  if (is_crowded() && can_adopt(seat)) return AfterRequest::Adopt;
   if (is_quick(c, state, child)) {
     state.proxied = false;
     c->cs->state = CONN_STATE_READ_REQUEST_LINE;
     return AfterRequest::Here;
   }
   // A client that was late once may be quick again.
-  if (adoptable && (state.misses >= kMissesToGiveUp || !stays(child))) return AfterRequest::Adopt;
+  if ((state.misses >= kMissesToGiveUp || !stays(child)) && can_adopt(seat)) return AfterRequest::Adopt;
   put_under_guard(c, state, child);
   return AfterRequest::Mpm;
 }

@@ -16,6 +16,8 @@
 
 namespace cxxproxy::httpd {
 
+struct Seat;
+
 struct KeepAlive {
   bool proxied = false;  // the last request was
   bool guarded = false;  // the MPM has it, under guard
@@ -52,9 +54,9 @@ bool answer_is_out(conn_rec* c) noexcept;
 enum class AfterRequest : std::uint8_t {
   Mpm,    // the connection is the MPM's, under guard if it is to be kept
   Here,   // the client has sent the next request, and the caller is to read it
-  Adopt,  // only possible with `adoptable`: the event loop is the better place to wait
+  Adopt,  // the event loop is the better place to wait, and has room
 };
-AfterRequest after_request(conn_rec* c, KeepAlive& state, bool adoptable) noexcept;
+AfterRequest after_request(Seat& seat) noexcept;
 // The loop would not have it.
 void leave_to_mpm(conn_rec* c, KeepAlive& state) noexcept;
 // Around the MPM's polling.

@@ -5,6 +5,9 @@
 namespace cxxproxy::httpd {
 namespace {
 
+// More is no name of a host, and idle connections keep it (RFC 1035 2.3.4, with a port).
+constexpr std::size_t kLongest = 255 + 6;
+
 // It would find that the connection's first virtual host is not the one.
 bool must_search(const conn_rec& c) noexcept {
   return static_cast<const core_server_config*>(ap_get_core_module_config(c.base_server->module_config))->strict_host_check == AP_CORE_CONFIG_ON;
@@ -21,7 +24,7 @@ void assign(request_rec& r, server_rec* server) noexcept {
 
 void KnownHost::begins(conn_rec& c, std::string_view host) {
   learns_ = false;
-  if (c.vhost_lookup_data == nullptr || host.empty() || must_search(c)) return;
+  if (c.vhost_lookup_data == nullptr || host.empty() || host.size() > kLongest || must_search(c)) return;
   if (server_ != nullptr && host == host_) {
     names_ = std::exchange(c.vhost_lookup_data, nullptr);
     return;
@@ -32,7 +35,9 @@ void KnownHost::begins(conn_rec& c, std::string_view host) {
 }
 
 bool KnownHost::is_read(request_rec& r) {
-  if (names_ != nullptr) {
+  if (r.prev != nullptr) {  // the head was refused, and this is the document that says so
+    ends(*r.connection);
+  } else if (names_ != nullptr) {
     ends(*r.connection);
     if (r.hostname == nullptr || name_ != r.hostname) return false;
     assign(r, server_);
@@ -44,6 +49,7 @@ bool KnownHost::is_read(request_rec& r) {
 }
 
 void KnownHost::ends(conn_rec& c) noexcept {
+  learns_ = false;
   if (names_ != nullptr) c.vhost_lookup_data = std::exchange(names_, nullptr);
 }
 

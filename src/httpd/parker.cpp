@@ -148,7 +148,7 @@ int wrap_process_connection(conn_rec* c) {
     parked = serve_next(seat, result);
   }
   while (!parked) {
-    const AfterRequest next = after_request(c, seat.keep_alive, can_adopt(seat));
+    const AfterRequest next = after_request(seat);
     if (next == AfterRequest::Adopt && !adopt_next(seat)) leave_to_mpm(c, seat.keep_alive);
     if (next != AfterRequest::Here) break;
     parked = serve_next(seat, result);

@@ -29,8 +29,6 @@ namespace {
 
 // Between two looks at the leader: what blocks the loop unforeseen holds the others for one or two of them.
 constexpr Duration kLook = std::chrono::milliseconds(2);
-// Without a request for so long, a client gives its place on the loop to another.
-constexpr Duration kIdle = std::chrono::seconds(1);
 constexpr unsigned kMostAdopted = 200'000;  // fewer than the loop has places
 
 #if AP_MODULE_MAGIC_AT_LEAST(20120211, 135)

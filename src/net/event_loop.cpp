@@ -122,7 +122,7 @@ void EventLoop::wake_all(unsigned why) {
   for (Place place = 0; place < made; ++place) wake(place, why);
 }
 
-// Who runs just now looks idle too, and is woken in vain.
+// Who runs just now looks idle too: the actor sees to that.
 bool EventLoop::wake_idle(base::Instant before, unsigned why) {
   constexpr unsigned kLooks = 16;
   const std::uint32_t made = places_.made();

@@ -144,7 +144,7 @@ bool LoopThreads::take_lead(Word busy) {
 
 void LoopThreads::let_others_go_on() noexcept {
   Self& self = t_self;
-  if (self.threads == nullptr || !self.leads) return;
+  if (self.threads == nullptr || !self.leads || was_taken()) return;
   self.leads = false;
   const Word word = self.threads->word_.load();
   if (lead_of(word) != self.lead || (word & kBusy) == 0) return;

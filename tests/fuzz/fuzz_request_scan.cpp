@@ -74,6 +74,8 @@ std::string plain_host(const Reading& reading) {
   const std::string& request_line = reading.lines.front();
   const auto blank = request_line.find(' ');
   if (blank == std::string::npos || request_line.substr(blank + 1, 1) != "/" || request_line.substr(blank + 2, 1) == "/") return "";
+  const auto version = request_line.find(' ', blank + 1);
+  if (version == std::string::npos || request_line.substr(version + 1, 5) != "HTTP/") return "";
   std::vector<std::string> hosts;
   for (std::size_t i = 1; i < reading.lines.size(); ++i) {
     const std::string line = reading.lines[i];

@@ -1,6 +1,8 @@
 """Many virtual hosts on one address, and one kept connection that asks for them in turn: whichever it asked for before, each
 request goes where httpd sends it on a worker thread.
 """
+import json
+
 import pytest
 
 from support.client import Client
@@ -141,6 +143,40 @@ def test_what_is_refused_is_refused_alike(make, before):
         server.allow_log()
     on_loop, on_threads = (refusals(server, before) for server in servers)
     assert on_loop == on_threads
+
+
+def test_the_page_for_what_is_refused(make):
+    """It is the first host's, and comes from its backend."""
+    pages = []
+    for conf in (LOOP, "{P}ProxyReactor Off\n"):
+        server = make.httpd(conf + hosts().replace('ErrorDocument 400 "400 of default.test"', "ErrorDocument 400 /page"), b=make.echo().url)
+        server.allow_log()
+        for data in (get("b.test", fields=b"Bad Field: 1\r\n"), get("b.test", fields=b"X: \1\r\n"), get("b.test", fields=b"X-Long: " + b"l" * 9000 + b"\r\n")):
+            with Client(server.port) as client:
+                for _ in range(2):
+                    assert told(client, get("b.test")) == (200, "b.test")
+                response = client.send(data).read()
+                pages.append((response.status, response.json()["target"]))
+    assert pages == [(200, "/default.test/page")] * 6  # with the status of a page of a backend
+
+
+def test_a_request_without_fields(make, reactor):
+    """HTTP/0.9 ends with its line, whatever follows."""
+    server = make.httpd(reactor + hosts(), b=make.echo("b").url)
+    with Client(server.port) as client:
+        for _ in range(2):
+            assert told(client, get("b.test")) == (200, "b.test")
+        client.send(b"GET /old/\r\nHost: b.test\r\n\r\n")
+        assert json.loads(b"".join(iter(lambda: client.sock.recv(65536), b"")))["target"] == "/old.test/old/"
+
+
+def test_a_name_that_is_none(make, reactor):
+    """Longer than a name can be: the first host's, however often."""
+    server = make.httpd(reactor + hosts(), b=make.echo("b").url)
+    with Client(server.port) as client:
+        for _ in range(3):
+            assert told(client, get("z." * 2000 + "test")) == (200, "default.test")
+            assert told(client, get("b.test")) == (200, "b.test")
 
 
 def test_hosts_that_must_be_known(make, reactor):

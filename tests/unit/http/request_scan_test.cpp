@@ -59,7 +59,8 @@ TEST_CASE("the host is told where it is plain to see", "[scan]") {
   CHECK(host_of("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nb") == "x");
   CHECK(host_of(std::string(kGet) + "GET / HTTP/1.1\r\nHost: y\r\n\r\n") == "x");
   for (const std::string_view none : {"GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nHost:\r\n\r\n", "GET http://y/ HTTP/1.1\r\nHost: x\r\n\r\n",
-                                      "GET //y/ HTTP/1.1\r\nHost: x\r\n\r\n", "GET  / HTTP/1.1\r\nHost: x\r\n\r\n", "GET\t/ HTTP/1.1\r\nHost: x\r\n\r\n",
+                                      "GET //y/ HTTP/1.1\r\nHost: x\r\n\r\n", "GET  / HTTP/1.1\r\nHost: x\r\n\r\n", "GET\t/ HTTP/1.1\r\nHost: x\r\n\r\n", "GET /\r\nHost: x\r\n\r\n",
+                                      "GET / \r\nHost: x\r\n\r\n", "GET /  HTTP/1.1\r\nHost: x\r\n\r\n", "GET / http/1.1\r\nHost: x\r\n\r\n",
                                       "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "CONNECT y:1 HTTP/1.1\r\nHost: x\r\n\r\n",
                                       "GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\nhost:\r\nHOST: z\r\n\r\n",
                                       "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nb", "GET / HTTP/1.1\r\nHost: x\r\n"}) {

@@ -240,6 +240,7 @@ TEST_CASE("an actor that blocks unforeseen does not hold the others", "[loop][th
   Actor blocks(world.loop);
   blocks.work = [&](unsigned) {
     while (!let_it_go.load()) std::this_thread::sleep_for(1ms);
+    LoopThreads::let_others_go_on();  // too late, and that is not forgotten
     taken.store(LoopThreads::was_taken());
   };
   world.loop.release(blocks.place, 0);
