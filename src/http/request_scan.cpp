@@ -31,19 +31,6 @@ bool is_origin_form(std::string_view request_line) noexcept {
   return target.starts_with(" /") && !target.starts_with(" //") && target.substr(second).starts_with(" HTTP/");
 }
 
-// The value of the only Host field.
-class Host {
- public:
-  void add(std::string_view value) noexcept {
-    value_ = number_++ == 0 ? value : std::string_view{};
-  }
-  std::string_view value() const noexcept { return value_; }
-
- private:
-  std::string_view value_{};
-  unsigned number_ = 0;
-};
-
 }  // namespace
 
 ScannedRequest scan_request(std::string_view bytes) noexcept {
@@ -51,7 +38,8 @@ ScannedRequest scan_request(std::string_view bytes) noexcept {
   const auto request_line = take_line(bytes);
   if (!request_line) return {RequestScan::Partial};
   std::optional<std::uint64_t> length;
-  Host host;
+  std::string_view host;
+  unsigned hosts = 0;
   for (;;) {
     const auto line = take_line(bytes);
     if (!line) return {RequestScan::Partial};
@@ -60,14 +48,14 @@ ScannedRequest scan_request(std::string_view bytes) noexcept {
     if (colon == std::string_view::npos || line->front() == ' ' || line->front() == '\t') return {RequestScan::Other};
     const std::string_view name = base::trim(line->substr(0, colon));
     if (needs_dialogue(name)) return {RequestScan::Other};
-    if (base::iequals(name, "Host")) host.add(base::trim(line->substr(colon + 1)));
+    if (base::iequals(name, "Host")) host = ++hosts == 1 ? base::trim(line->substr(colon + 1)) : std::string_view{};
     if (!base::iequals(name, "Content-Length")) continue;
     if (length) return {RequestScan::Other};
     length = parse_length(base::trim(line->substr(colon + 1)));
     if (!length) return {RequestScan::Other};
   }
   if (length.value_or(0) > bytes.size()) return {RequestScan::Other};
-  return {RequestScan::Whole, is_origin_form(*request_line) ? host.value() : std::string_view{}};
+  return {RequestScan::Whole, is_origin_form(*request_line) ? host : std::string_view{}};
 }
 
 }  // namespace cxxproxy::http

@@ -55,9 +55,7 @@ void Adoption::use_socket(apr_socket_t* socket, const apr_socket_t* instead_of) 
 }
 
 void Adoption::close_event() noexcept {
-  if (event < 0) return;
-  ::close(std::exchange(event, -1));
-  net::g_descriptor_room.give_back();
+  if (event >= 0) net::close_counted(std::exchange(event, -1));
 }
 
 bool Adoption::prepare(request_rec* within) {
@@ -101,12 +99,12 @@ void Adoption::begin() {
   // What the MPM notes of each request would be read by its listener meanwhile.
   mpm_config_ = ap_get_module_config(c->conn_config, g_reactor.mpm);
   ap_set_module_config(c->conn_config, g_reactor.mpm, g_shield);
-  mpm_lets_go_by_ = c->sbh != nullptr ? child.clock().now() + kMpmLetsGo : Instant::min();
+  const Instant now = child.clock().now();
+  mpm_lets_go_by_ = c->sbh != nullptr ? now + kMpmLetsGo : Instant::min();
   inlet().on_loop(true);
   inlet().more_has_come();
   adopted = true;
   waker_.place = place;
-  const Instant now = child.clock().now();
   bounce_at_ = now + Duration(seat.keep_alive.polled) * 7 / 10;
   if (back != Back::Bounce) idle_until_ = now + Duration(seat.keep_alive.timeout);
   count(seat.served != nullptr);

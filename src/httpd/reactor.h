@@ -10,7 +10,8 @@
 //         A hook or filter that blocks does not hold the loop (net/loop_threads.h); a connection, and the backend it asks
 //         for, that did so more than once is served by workers for a while.
 // SHAPES  The event MPM of httpd 2.4.63 and later. One loop for each child. An adopted connection costs a descriptor and what it
-//         costs anyway. When there is no room for one that speaks, one that has been idle for a second goes back to the MPM. At any time one owner: a worker, or whoever holds the connection's place in the loop.
+//         costs anyway. When there is no room for one that speaks, one that has been idle for a second goes back to the MPM.
+//         At any time one owner: a worker, or whoever holds the connection's place in the loop.
 // ERRORS  Where it cannot be, the connection is left to the MPM and its workers.
 // SOURCE  docs/decisions/0018-reactor.md
 #pragma once

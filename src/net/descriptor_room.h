@@ -8,6 +8,8 @@
 //         limit by one each. Before set_most() there is room for everything.
 #pragma once
 
+#include <unistd.h>
+
 #include <atomic>
 #include <climits>
 
@@ -35,5 +37,11 @@ class DescriptorRoom {
 };
 
 inline constinit DescriptorRoom g_descriptor_room;
+
+// One that was counted.
+inline void close_counted(int descriptor) noexcept {
+  ::close(descriptor);
+  g_descriptor_room.give_back();
+}
 
 }  // namespace cxxproxy::net

@@ -48,11 +48,6 @@ unsigned wake_bits(const epoll_event& event) noexcept {
   return event.data.u32 == kUpstream ? unsigned{kWakeUpstream} : client_wake_bits(event.events);
 }
 
-void close_set(int set) noexcept {
-  ::close(set);
-  g_descriptor_room.give_back();
-}
-
 }  // namespace
 
 bool ParkingLot::start() {
@@ -76,7 +71,7 @@ void ParkingLot::stop() {
 ParkingLot::~ParkingLot() {
   stop();
   for (const Place& place : places_) {
-    if (place.set >= 0) close_set(place.set);
+    if (place.set >= 0) close_counted(place.set);
   }
   for (const int descriptor : ready_) ::close(descriptor);
 }
@@ -147,7 +142,7 @@ void ParkingLot::give_back(Spot spot) {
   const int client = std::exchange(place->client, -1);
   if (upstream >= 0) keep = keep && remove_from(place->set, upstream);
   if (client >= 0) keep = keep && remove_from(place->set, client);
-  if (!keep) close_set(std::exchange(place->set, -1));
+  if (!keep) close_counted(std::exchange(place->set, -1));
   const base::MutexLock lock(mutex_);
   (keep ? free_ : bare_).push_back(spot);
 }

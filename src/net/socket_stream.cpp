@@ -102,8 +102,7 @@ std::uint16_t port_of(int descriptor) noexcept {
 
 SocketStream::~SocketStream() {
   if (watcher_ != nullptr) watcher_->stream_ends(*notes_);
-  ::close(descriptor_);
-  g_descriptor_room.give_back();
+  close_counted(descriptor_);
 }
 
 // Most connections that an event loop uses never need it.

@@ -83,7 +83,10 @@ REFUSED = [
 ]
 
 
-@pytest.fixture(params=[LOOP, "{P}ProxyReactor Off\n"], ids=["loop", "threads"])
+REACTORS = (LOOP, "{P}ProxyReactor Off\n")
+
+
+@pytest.fixture(params=REACTORS, ids=["loop", "threads"])
 def reactor(request):
     return request.param
 
@@ -138,7 +141,7 @@ def refusals(server, before):
 
 @pytest.mark.parametrize("before", ["a.test", "b.test", "default.test", "unsafe.test"])
 def test_what_is_refused_is_refused_alike(make, before):
-    servers = [make.httpd(conf + hosts(), b=make.echo().url) for conf in (LOOP, "{P}ProxyReactor Off\n")]
+    servers = [make.httpd(conf + hosts(), b=make.echo().url) for conf in REACTORS]
     for server in servers:
         server.allow_log()
     on_loop, on_threads = (refusals(server, before) for server in servers)
@@ -148,7 +151,7 @@ def test_what_is_refused_is_refused_alike(make, before):
 def test_the_page_for_what_is_refused(make):
     """It is the first host's, and comes from its backend."""
     pages = []
-    for conf in (LOOP, "{P}ProxyReactor Off\n"):
+    for conf in REACTORS:
         server = make.httpd(conf + hosts().replace('ErrorDocument 400 "400 of default.test"', "ErrorDocument 400 /page"), b=make.echo().url)
         server.allow_log()
         for data in (get("b.test", fields=b"Bad Field: 1\r\n"), get("b.test", fields=b"X: \1\r\n"), get("b.test", fields=b"X-Long: " + b"l" * 9000 + b"\r\n")):
