@@ -208,8 +208,11 @@ int log_transaction(request_rec* r) noexcept {
 
 int post_read_request(request_rec* r) noexcept {
   if (!on_loop(r)) return kDeclined;
-  return guard("post_read_request", HTTP_INTERNAL_SERVER_ERROR,
-               [r] { return seat_of(r->connection)->adoption->known_host.is_read(*r) ? kDeclined : HTTP_BAD_REQUEST; });
+  return guard("post_read_request", HTTP_INTERNAL_SERVER_ERROR, [r] {
+    if (seat_of(r->connection)->adoption->known_host.is_read(*r)) return kDeclined;
+    ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "CXP0067: httpd has read another Host than the event loop, the request is refused");
+    return HTTP_BAD_REQUEST;
+  });
 }
 
 // Whoever asks for a password may ask a database or compute for a while.
