@@ -15,8 +15,8 @@ bool is_suspect(const char* eight) noexcept {
   constexpr std::uint64_t kHighs = 0x8080808080808080u;
   std::uint64_t word = 0;
   std::memcpy(&word, eight, sizeof word);
-  const std::uint64_t del = word ^ (kOnes * 0x7f);
-  return ((((word - kOnes * 0x20) & ~word) | ((del - kOnes) & ~del)) & kHighs) != 0;
+  // The high bit comes to what is below 0x20 by the subtraction and to 0x7f by the addition; what had it before is obs-text.
+  return (((word - kOnes * 0x20) | (word + kOnes)) & ~word & kHighs) != 0;
 }
 
 }  // namespace

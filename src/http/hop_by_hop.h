@@ -12,22 +12,22 @@
 //         CVE-2022-31813, CVE-2014-0117.
 #pragma once
 
-#include <array>
-#include <cstddef>
 #include <string_view>
 
 #include "http/field.h"
+#include "http/field_name.h"
 
 namespace cxxproxy::http {
-
-// One of the fixed names above.
-bool is_hop_by_hop_name(std::string_view name) noexcept;
 
 class HopByHop {
  public:
   explicit HopByHop(Fields fields) noexcept;
 
-  bool drops(std::string_view name) const noexcept;
+  bool drops(std::string_view name) const noexcept { return drops(field_name(name), name); }
+  // For who knows already which one it is.
+  bool drops(FieldName known, std::string_view name) const noexcept {
+    return is_hop_by_hop(known) || (!naming_.empty() && names(known, name));
+  }
 
   // What Connection said about the connection itself; both may be true, then close wins.
   bool says_close() const noexcept { return close_; }
@@ -35,14 +35,12 @@ class HopByHop {
   bool names_upgrade() const noexcept { return upgrade_; }
 
  private:
-  static constexpr std::size_t kInline = 8;
-
   void take(std::string_view connection) noexcept;
+  bool names(FieldName known, std::string_view name) const noexcept;
 
   Fields fields_;
-  std::array<std::string_view, kInline> named_{};
-  std::size_t named_count_ = 0;
-  bool more_named_ = false;  // named_ was too short: the Connection fields are read again
+  std::string_view naming_{};  // a Connection value that names fields of its own
+  bool more_naming_ = false;   // and it is not the only one
   bool close_ = false;
   bool keep_alive_ = false;
   bool upgrade_ = false;

@@ -4,10 +4,13 @@
 #include <array>
 #include <charconv>
 #include <cstddef>
+#include <cstring>
+#include <iterator>
 #include <system_error>
 
 #include "base/ascii.h"
 #include "http/clean_text.h"
+#include "http/field_name.h"
 #include "http/hop_by_hop.h"
 #include "http/target.h"
 
@@ -17,93 +20,130 @@ namespace {
 using base::iequals;
 using base::ProxyErrc;
 
-enum class Role : std::uint8_t {
-  EndToEnd,
-  Dropped,
-  Expect,
-  Via,
-  ForwardedFor,
-  ForwardedHost,
-  ForwardedServer,
-  ForwardedProto,
-  ForwardedPort,
-  Forwarded,
-};
-
-Role role_of(std::string_view name) noexcept {
-  const auto is = [name](std::string_view known, Role role) { return iequals(name, known) ? role : Role::EndToEnd; };
-  switch (name.size()) {
-    case 3: return is("Via", Role::Via);
-    case 4: return is("Host", Role::Dropped);
-    case 6: return is("Expect", Role::Expect);
-    case 9: return is("Forwarded", Role::Forwarded);
-    case 14: return is("Content-Length", Role::Dropped);
-    case 15: return is("X-Forwarded-For", Role::ForwardedFor);
-    case 16: return iequals(name, "X-Forwarded-Host") ? Role::ForwardedHost : is("X-Forwarded-Port", Role::ForwardedPort);
-    case 17: return is("X-Forwarded-Proto", Role::ForwardedProto);
-    case 18: return is("X-Forwarded-Server", Role::ForwardedServer);
-    default: return Role::EndToEnd;
-  }
-}
-
-bool tells_who_asked(Role role) noexcept { return role >= Role::ForwardedFor; }
-
-// A field of ours. One that grows has the client's elements first, the others stand only where the
-// client sent none.
+// The fields to which we have something to say, in the order of FieldName. One that grows has the client's elements
+// first, the others stand only where the client sent none.
 struct OwnField {
-  Role role;
   std::string_view name;
-  std::string_view own;  // empty: the client's fields are copied as they are
   bool grows;
-  bool written = false;
 };
+constexpr OwnField kOwnFields[] = {
+    {"Via", true},
+    {"X-Forwarded-For", true},
+    {"X-Forwarded-Host", true},
+    {"X-Forwarded-Server", true},
+    {"X-Forwarded-Proto", false},
+    {"X-Forwarded-Port", false},
+    {"Forwarded", true},
+};
+constexpr std::size_t kOwnFieldCount = std::size(kOwnFields);
+
+constexpr std::size_t own_index(FieldName name) noexcept {
+  return static_cast<std::size_t>(name) - static_cast<std::size_t>(FieldName::Via);  // not below kOwnFieldCount: not one of them
+}
+static_assert(own_index(FieldName::Forwarded) == kOwnFieldCount - 1);
+constexpr bool tells_who_asked(FieldName name) noexcept { return name >= FieldName::ForwardedFor && name <= FieldName::Forwarded; }
+
+constexpr auto kHostCharacters = [] {
+  std::array<bool, 256> table{};
+  for (std::size_t c = 0; c < 128; ++c) {
+    const char ch = static_cast<char>(c);
+    table[c] = base::is_alnum(ch) || std::string_view("-._~%!$&'()*+;=").find(ch) != std::string_view::npos;
+  }
+  return table;
+}();
+bool is_host_character(char c) noexcept { return kHostCharacters[static_cast<unsigned char>(c)]; }
 
 // uri-host [":" port]; an address in brackets is not looked at further than its characters.
 bool is_host_value(std::string_view host) noexcept {
   const bool bracketed = host.starts_with('[');
-  const std::size_t name_end = std::min(bracketed ? host.find(']') : host.find(':'), host.size());
-  if (bracketed && name_end == host.size()) return false;
-  for (const char c : host.substr(bracketed ? 1 : 0, bracketed ? name_end - 1 : name_end)) {
-    if (base::is_alnum(c) || (bracketed && c == ':')) continue;
-    if (std::string_view("-._~%!$&'()*+;=").find(c) == std::string_view::npos) return false;
-  }
-  const std::string_view port = host.substr(bracketed ? name_end + 1 : name_end);
-  return port.empty() || (port.front() == ':' && std::ranges::all_of(port.substr(1), base::is_digit));
+  std::size_t i = bracketed ? 1 : 0;
+  while (i < host.size() && (is_host_character(host[i]) || (bracketed && host[i] == ':'))) ++i;
+  if (bracketed && (i == host.size() || host[i++] != ']')) return false;
+  if (i == host.size()) return true;
+  return host[i] == ':' && std::ranges::all_of(host.substr(i + 1), base::is_digit);
 }
+
+// A string that grows at its end. append() looks at the whole string anew for each piece, and a head has many.
+class Text {
+ public:
+  Text(std::string& out, std::size_t likely_size) : out_(out) {
+    out_.resize(likely_size);
+    at_ = out_.data();
+    end_ = at_ + out_.size();
+  }
+
+  void put(std::string_view piece) {
+    if (piece.size() > room()) grow(piece.size());
+    at_ = copy(at_, piece);
+  }
+
+  void put_field(std::string_view name, std::string_view value) {
+    const std::size_t size = name.size() + value.size() + 4;
+    if (size > room()) grow(size);
+    char* const colon = copy(at_, name);
+    colon[0] = ':';
+    colon[1] = ' ';
+    char* const line_end = copy(colon + 2, value);
+    line_end[0] = '\r';
+    line_end[1] = '\n';
+    at_ = line_end + 2;
+  }
+
+  void end() { out_.resize(out_.size() - room()); }
+
+ private:
+  std::size_t room() const noexcept { return static_cast<std::size_t>(end_ - at_); }
+
+  static char* copy(char* at, std::string_view piece) noexcept {
+    std::memcpy(at, piece.data(), piece.size());
+    return at + piece.size();
+  }
+
+  void grow(std::size_t more) {
+    const std::size_t used = out_.size() - room();
+    out_.resize(2 * out_.size() + more);
+    at_ = out_.data() + used;
+    end_ = out_.data() + out_.size();
+  }
+
+  std::string& out_;
+  char* at_;
+  char* end_;
+};
 
 class Writer {
  public:
-  Writer(const RequestHead& head, std::string& out) noexcept
+  Writer(const RequestHead& head, Text& text) noexcept
       : head_(head),
-        out_(out),
+        text_(text),
         connection_(head.fields),
         expects_(head.expect_continue && !head.http10 && head.framing.kind != RequestBody::None),
-        via_{Role::Via, "Via", head.via, true},
-        forwarded_{{{Role::ForwardedFor, "X-Forwarded-For", own(kForwardedFor, head.forwarded.client_ip), true},
-                    {Role::ForwardedHost, "X-Forwarded-Host", own(kForwardedHost, head.forwarded.client_host), true},
-                    {Role::ForwardedServer, "X-Forwarded-Server", own(kForwardedServer, head.forwarded.server_name), true},
-                    {Role::ForwardedProto, "X-Forwarded-Proto", own(kForwardedProto, head.forwarded.proto), false},
-                    {Role::ForwardedPort, "X-Forwarded-Port", own(kForwardedPort, head.forwarded.port), false},
-                    {Role::Forwarded, "Forwarded", own(kForwardedElement, head.forwarded.element), true}}} {}
+        own_{head.via,
+             own(kForwardedFor, head.forwarded.client_ip),
+             own(kForwardedHost, head.forwarded.client_host),
+             own(kForwardedServer, head.forwarded.server_name),
+             own(kForwardedProto, head.forwarded.proto),
+             own(kForwardedPort, head.forwarded.port),
+             own(kForwardedElement, head.forwarded.element)} {}
 
   Problem write() {
     Problem problem = check();
     if (problem) return problem;
-    out_.append(head_.method)
-        .append(1, ' ')
-        .append(head_.target)
-        .append(head_.http10 ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n");
-    put("Host", head_.host);
+    text_.put(head_.method);
+    text_.put(" ");
+    text_.put(head_.target);
+    text_.put(head_.http10 ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n");
+    text_.put_field("Host", head_.host);
     for (const FieldView& field : head_.fields) {
       problem = copy(field);
       if (problem) return problem;
     }
-    put_missing(via_);
-    if (expects_ && !expect_written_) put("Expect", "100-Continue");
-    for (const OwnField& field : forwarded_) put_missing(field);
+    put_missing(0);
+    if (expects_ && !expect_written_) text_.put_field("Expect", "100-Continue");
+    for (std::size_t i = 1; i < kOwnFieldCount; ++i) put_missing(i);
     put_framing();
     put_connection();
-    out_.append("\r\n");
+    text_.put("\r\n");
     return {};
   }
 
@@ -122,102 +162,85 @@ class Writer {
     if (head_.http10 && head_.framing.kind == RequestBody::Chunked) {
       return {ProxyErrc::BadRequestFraming, "HTTP/1.0 has no chunked coding"};
     }
-    const auto bad = [](std::string_view value) { return !is_clean_text(value); };
-    if (bad(head_.upgrade) || bad(head_.via)) return bad_field("Upgrade or Via holds a control character");
-    for (const OwnField& field : forwarded_) {
-      if (bad(field.own)) return bad_field("an X-Forwarded value holds a control character");
+    if (!is_clean_text(head_.upgrade) || !is_clean_text(head_.via)) return bad_field("Upgrade or Via holds a control character");
+    for (const std::string_view text : own_) {
+      if (!is_clean_text(text)) return bad_field("an X-Forwarded value holds a control character");
     }
     return {};
-  }
-
-  void put(std::string_view name, std::string_view value) {
-    out_.append(name).append(": ", 2).append(value).append("\r\n", 2);
   }
 
   Problem copy(const FieldView& field) {
-    if (!base::is_token(field.name)) return bad_field("a field name is not a token");
+    const FieldName name = field_name(field.name);
+    if (name == FieldName::Other && !base::is_token(field.name)) return bad_field("a field name is not a token");
     if (!is_clean_text(field.value)) return bad_field("a field value holds a control character");
-    const Role role = role_of(field.name);
-    if (role == Role::Dropped || connection_.drops(field.name)) return {};
-    if (role == Role::Expect) {
+    if (name == FieldName::Host || name == FieldName::ContentLength || connection_.drops(name, field.name)) return {};
+    if (name == FieldName::Expect) {
       // The client's own words, where the expectation goes on to the backend at all.
-      if (expects_ && !expect_written_ && list_has(field.value, "100-continue")) {
-        expect_written_ = true;
-        put(field.name, field.value);
-      }
-      return {};
+      if (!expects_ || expect_written_ || !list_has(field.value, "100-continue")) return {};
+      expect_written_ = true;
     }
-    if (role == Role::Via && head_.drop_via) return {};
-    if (tells_who_asked(role) && !head_.forwarded.trust_client) return {};
-    if (OwnField* const ours = own_field(role); ours != nullptr && !ours->own.empty()) {
-      if (ours->grows) {
-        put_grown(*ours, field.name);
+    if (name == FieldName::Via && head_.drop_via) return {};
+    if (tells_who_asked(name) && !head_.forwarded.trust_client) return {};
+    if (const std::size_t i = own_index(name); i < kOwnFieldCount && !own_[i].empty()) {
+      if (kOwnFields[i].grows) {
+        put_grown(i, field.name);
         return {};
       }
-      ours->written = true;
+      written_[i] = true;
     }
-    put(field.name, field.value);
+    text_.put_field(field.name, field.value);
     return {};
   }
 
-  OwnField* own_field(Role role) noexcept {
-    if (role == Role::Via) return &via_;
-    for (OwnField& field : forwarded_) {
-      if (field.role == role) return &field;
-    }
-    return nullptr;
-  }
-
-  void put_missing(const OwnField& field) {
-    if (!field.own.empty() && !field.written) put(field.name, field.own);
+  void put_missing(std::size_t i) {
+    if (!own_[i].empty() && !written_[i]) text_.put_field(kOwnFields[i].name, own_[i]);
   }
 
   // In the place of the client's first field of this name, with its spelling.
-  void put_grown(OwnField& ours, std::string_view spelling) {
-    if (ours.written) return;
-    ours.written = true;
-    out_.append(spelling).append(": ");
+  void put_grown(std::size_t i, std::string_view spelling) {
+    if (written_[i]) return;
+    written_[i] = true;
+    text_.put(spelling);
+    text_.put(": ");
     for (const FieldView& field : head_.fields) {
-      if (!iequals(field.name, ours.name) || field.value.empty()) continue;
-      out_.append(field.value).append(", ");
+      if (!iequals(field.name, kOwnFields[i].name) || field.value.empty()) continue;
+      text_.put(field.value);
+      text_.put(", ");
     }
-    out_.append(ours.own).append("\r\n");
+    text_.put(own_[i]);
+    text_.put("\r\n");
   }
 
   void put_framing() {
-    if (head_.framing.kind == RequestBody::Chunked) put("Transfer-Encoding", "chunked");
+    if (head_.framing.kind == RequestBody::Chunked) text_.put_field("Transfer-Encoding", "chunked");
     if (head_.framing.kind != RequestBody::Length) return;
     std::array<char, 24> digits{};
     const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), head_.framing.length).ptr;
-    put("Content-Length", {digits.data(), static_cast<std::size_t>(end - digits.data())});
+    text_.put_field("Content-Length", {digits.data(), static_cast<std::size_t>(end - digits.data())});
   }
 
   void put_connection() {
     if (!head_.upgrade.empty()) {
-      put("Connection", "Upgrade");
-      put("Upgrade", head_.upgrade);
+      text_.put_field("Connection", "Upgrade");
+      text_.put_field("Upgrade", head_.upgrade);
     } else if (!head_.http10) {  // HTTP/1.0 closes by itself
-      put("Connection", head_.keep_alive ? "Keep-Alive" : "close");
+      text_.put_field("Connection", head_.keep_alive ? "Keep-Alive" : "close");
     }
   }
 
   const RequestHead& head_;
-  std::string& out_;
+  Text& text_;
   HopByHop connection_;
   const bool expects_;  // the backend is asked for a 100
   bool expect_written_ = false;
-  OwnField via_;
-  std::array<OwnField, 6> forwarded_;
+  const std::array<std::string_view, kOwnFieldCount> own_;  // empty: the client's fields are copied as they are
+  std::array<bool, kOwnFieldCount> written_{};
 };
-
-}  // namespace
-
-namespace {
 
 // About what it takes, so that the text is not moved while it grows.
 std::size_t likely_size(const RequestHead& head) noexcept {
-  constexpr std::size_t kOwnFields = 256;
-  std::size_t size = kOwnFields + head.method.size() + head.target.size() + 2 * head.host.size();
+  constexpr std::size_t kOwnFieldsSize = 256;
+  std::size_t size = kOwnFieldsSize + head.method.size() + head.target.size() + 2 * head.host.size();
   for (const FieldView& field : head.fields) size += field.name.size() + field.value.size() + 4;
   return size;
 }
@@ -226,9 +249,13 @@ std::size_t likely_size(const RequestHead& head) noexcept {
 
 Problem write_request_head(const RequestHead& head, std::string& out) {
   out.clear();
-  out.reserve(likely_size(head));
-  const Problem problem = Writer(head, out).write();
-  if (problem) out.clear();
+  Text text(out, likely_size(head));
+  const Problem problem = Writer(head, text).write();
+  if (problem) {
+    out.clear();
+  } else {
+    text.end();
+  }
   return problem;
 }
 

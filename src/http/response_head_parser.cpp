@@ -25,9 +25,8 @@ std::string_view view(std::span<const char> bytes, std::size_t from, std::size_t
 
 void ResponseHeadParser::reset() noexcept {
   part_ = Part::StatusLine;
-  scanned_ = physical_ = line_start_ = value_start_ = value_end_ = head_size_ = 0;
+  scanned_ = physical_ = line_start_ = head_size_ = 0;
   pending_ = in_fold_ = skip_line_ = false;
-  places_.clear();
   head_.fields.clear();
   head_.reason = {};
   head_.status = 0;
@@ -43,7 +42,8 @@ Progress ResponseHeadParser::fail(ProxyErrc code, std::string_view detail) noexc
 
 Progress ResponseHeadParser::parse(std::span<char> bytes_so_far) {
   if (problem_) return Progress::Failed;
-  if (part_ == Part::Finished) return finish(bytes_so_far, head_size_);
+  if (begin_ != bytes_so_far.data()) follow(bytes_so_far.data());
+  if (part_ == Part::Finished) return Progress::Done;
   if (part_ == Part::StatusLine) {
     const std::size_t size = std::min(kVersionPrefix.size(), bytes_so_far.size());
     if (view(bytes_so_far, 0, size) != kVersionPrefix.substr(0, size)) {
@@ -52,6 +52,19 @@ Progress ResponseHeadParser::parse(std::span<char> bytes_so_far) {
     }
   }
   return run(bytes_so_far);
+}
+
+// The caller has moved the bytes: what was found in them has kept its distance from the first one.
+void ResponseHeadParser::follow(const char* begin) noexcept {
+  if (part_ != Part::StatusLine) {
+    const auto move = [this, begin](std::string_view& text) { text = {begin + (text.data() - begin_), text.size()}; };
+    move(head_.reason);
+    for (FieldView& field : head_.fields) {
+      move(field.name);
+      move(field.value);
+    }
+  }
+  begin_ = begin;
 }
 
 bool ResponseHeadParser::exceeds_limits(std::size_t end) noexcept {
@@ -67,19 +80,19 @@ bool ResponseHeadParser::exceeds_limits(std::size_t end) noexcept {
 }
 
 // Only the first byte of the next line tells whether a field is complete.
-bool ResponseHeadParser::settle_pending(std::span<const char> bytes) {
-  in_fold_ = is_blank(bytes[physical_]);
-  if (!in_fold_) {
-    if (!close_field()) return false;
-    line_start_ = physical_;
-  }
+bool ResponseHeadParser::settle_pending(char next) noexcept {
   pending_ = false;
-  return true;
+  in_fold_ = is_blank(next);
+  if (in_fold_) return true;
+  line_start_ = physical_;
+  if (skip_line_ || head_.fields.size() <= limits_.fields) return true;
+  fail(ProxyErrc::TooManyFields, "more fields than allowed");
+  return false;
 }
 
 Progress ResponseHeadParser::run(std::span<char> bytes) {
   while (scanned_ < bytes.size()) {
-    if (pending_ && !settle_pending(bytes)) return Progress::Failed;
+    if (pending_ && !settle_pending(bytes[physical_])) return Progress::Failed;
     const void* found = std::memchr(bytes.data() + scanned_, '\n', bytes.size() - scanned_);
     if (found == nullptr) {
       scanned_ = bytes.size();
@@ -99,12 +112,12 @@ Progress ResponseHeadParser::run(std::span<char> bytes) {
 Progress ResponseHeadParser::take_line(std::span<char> bytes, std::size_t end) {
   const std::string_view line = view(bytes, physical_, end);
   if (part_ == Part::StatusLine) return take_status_line(line);
-  if (line.empty()) return finish(bytes, scanned_);
+  if (line.empty()) return finish(scanned_);
   if (!is_clean_text(line)) return fail(ProxyErrc::BadField, "a field holds a control character");
   if (in_fold_) {
-    append_fold(bytes, line);
+    if (!skip_line_) append_fold(bytes, base::trim(line));
   } else {
-    const Progress progress = take_name(bytes, end);
+    const Progress progress = take_field(line);
     if (progress != Progress::NeedMore) return progress;
   }
   pending_ = true;
@@ -113,12 +126,14 @@ Progress ResponseHeadParser::take_line(std::span<char> bytes, std::size_t end) {
 
 // The line end and the blanks around it become one space (RFC 9112 5.2), as httpd's own reader does it:
 // the line is moved up to the text before it, over bytes that nobody looks at again.
-void ResponseHeadParser::append_fold(std::span<char> bytes, std::string_view line) noexcept {
-  const std::string_view text = base::trim(line);
-  if (skip_line_ || text.empty()) return;
-  if (value_end_ > value_start_) bytes[value_end_++] = ' ';
-  std::memmove(bytes.data() + value_end_, text.data(), text.size());
-  value_end_ += text.size();
+void ResponseHeadParser::append_fold(std::span<char> bytes, std::string_view text) noexcept {
+  if (text.empty()) return;
+  std::string_view& value = head_.fields.back().value;
+  const auto start = static_cast<std::size_t>(value.data() - bytes.data());
+  std::size_t end = start + value.size();
+  if (!value.empty()) bytes[end++] = ' ';
+  std::memmove(bytes.data() + end, text.data(), text.size());
+  value = view(bytes, start, end + text.size());
 }
 
 Progress ResponseHeadParser::take_status_line(std::string_view line) noexcept {
@@ -135,69 +150,47 @@ Progress ResponseHeadParser::take_status_line(std::string_view line) noexcept {
   if (status < 100) return bad("the status code is below 100");
   if (line.size() > kShortestStatusLine && line[kShortestStatusLine] != ' ')
     return bad("no space behind the status code");
-  const std::string_view reason = base::trim(line.substr(kShortestStatusLine));
+  head_.reason = base::trim(line.substr(kShortestStatusLine));
   head_.minor_version = line[7] - '0';
   head_.status = status;
-  reason_ = {static_cast<std::size_t>(reason.data() - line.data()), reason.size()};
   part_ = Part::Fields;
   line_start_ = scanned_;
   return Progress::NeedMore;
 }
 
-// The name of a field line without its folds; what is wrong with it is known before its value ends.
-Progress ResponseHeadParser::take_name(std::span<const char> bytes, std::size_t end) {
-  const std::string_view line = view(bytes, physical_, end);
+// A field line without its folds; what is wrong with its name is known before its value ends.
+Progress ResponseHeadParser::take_field(std::string_view line) {
+  const char* name_end = line.data();  // the end of the line stops both loops
+  while (base::is_token_char(*name_end)) ++name_end;
+  const char* colon = name_end;
+  while (is_blank(*colon)) ++colon;
+  skip_line_ = name_end == line.data() || *colon != ':';
+  if (skip_line_) return take_bad_line(line);
+  if (head_.fields.empty()) head_.fields.reserve(kUsualFields);
+  head_.fields.push_back({{line.data(), name_end}, base::trim({colon + 1, line.data() + line.size()})});
+  return Progress::NeedMore;
+}
+
+// No token stands before its first colon, or it has none.
+Progress ResponseHeadParser::take_bad_line(std::string_view line) noexcept {
   const std::size_t colon = line.find(':');
-  std::string_view wrong;
-  std::string_view name;
-  if (colon == std::string_view::npos) {
-    wrong = "a field line has no colon";
-  } else {
-    name = line.substr(0, colon);
-    while (!name.empty() && is_blank(name.back())) name.remove_suffix(1);
-    if (name.empty()) {
-      wrong = "a field has an empty name";
-    } else if (!base::is_token(name)) {
-      wrong = is_blank(name.front()) ? "a field line starts with a blank" : "a field name is not a token";
-    }
-  }
-  skip_line_ = !wrong.empty();
-  if (wrong.empty()) {
-    name_ = {physical_, name.size()};
-    const std::string_view value = base::trim(line.substr(colon + 1));
-    value_start_ = value.empty() ? physical_ + colon + 1 : static_cast<std::size_t>(value.data() - bytes.data());
-    value_end_ = value_start_ + value.size();
-    return Progress::NeedMore;
-  }
+  const bool has_colon = colon != std::string_view::npos;
   if (rule_ == BadHeaderRule::Skip) {
     head_.lines_left_out = true;
     return Progress::NeedMore;
   }
-  if (rule_ == BadHeaderRule::StartBody && colon == std::string_view::npos) {
+  if (rule_ == BadHeaderRule::StartBody && !has_colon) {
     head_.ended_by_bad_line = true;
-    return finish(bytes, physical_);
+    return finish(physical_);
   }
-  return fail(ProxyErrc::BadField, wrong);
+  if (!has_colon) return fail(ProxyErrc::BadField, "a field line has no colon");
+  if (base::trim(line.substr(0, colon)).empty()) return fail(ProxyErrc::BadField, "a field has an empty name");
+  return fail(ProxyErrc::BadField, is_blank(line.front()) ? "a field line starts with a blank" : "a field name is not a token");
 }
 
-bool ResponseHeadParser::close_field() {
-  if (skip_line_) return true;
-  if (places_.size() >= limits_.fields) {
-    fail(ProxyErrc::TooManyFields, "more fields than allowed");
-    return false;
-  }
-  if (places_.empty()) places_.reserve(kUsualFields);
-  places_.push_back({name_, {value_start_, value_end_ - value_start_}});
-  return true;
-}
-
-Progress ResponseHeadParser::finish(std::span<const char> bytes, std::size_t size) {
+Progress ResponseHeadParser::finish(std::size_t size) noexcept {
   part_ = Part::Finished;
   head_size_ = size;
-  head_.reason = reason_.in(bytes);
-  head_.fields.clear();
-  head_.fields.reserve(places_.size());
-  for (const FieldPlace& place : places_) head_.fields.push_back({place.name.in(bytes), place.value.in(bytes)});
   return Progress::Done;
 }
 

@@ -71,40 +71,29 @@ class ResponseHeadParser {
 
  private:
   enum class Part : std::uint8_t { StatusLine, Fields, Finished };
-  struct Place {  // offsets survive a moved buffer
-    std::size_t begin = 0;
-    std::size_t size = 0;
-    std::string_view in(std::span<const char> bytes) const noexcept { return {bytes.data() + begin, size}; }
-  };
-  struct FieldPlace {
-    Place name, value;
-  };
 
   Progress run(std::span<char> bytes);
+  void follow(const char* begin) noexcept;
   Progress fail(base::ProxyErrc code, std::string_view detail) noexcept;
-  Progress finish(std::span<const char> bytes, std::size_t size);
+  Progress finish(std::size_t size) noexcept;
   bool exceeds_limits(std::size_t end) noexcept;
-  bool settle_pending(std::span<const char> bytes);
+  bool settle_pending(char next) noexcept;
   Progress take_line(std::span<char> bytes, std::size_t end);
-  void append_fold(std::span<char> bytes, std::string_view line) noexcept;
+  void append_fold(std::span<char> bytes, std::string_view text) noexcept;
   Progress take_status_line(std::string_view line) noexcept;
-  Progress take_name(std::span<const char> bytes, std::size_t end);
-  bool close_field();
+  Progress take_field(std::string_view line);
+  Progress take_bad_line(std::string_view line) noexcept;
 
   HeadLimits limits_;
   BadHeaderRule rule_;
   Part part_ = Part::StatusLine;
-  std::size_t scanned_ = 0;      // no line end before this offset is left to be found
-  std::size_t physical_ = 0;     // start of the line that ends at the next LF
-  std::size_t line_start_ = 0;   // start of the line with its folds
-  bool pending_ = false;         // there is a field whose next line may still be a fold
-  bool in_fold_ = false;         // the line at physical_ continues that field
-  std::size_t value_start_ = 0;  // of that field, without blanks at either end
-  std::size_t value_end_ = 0;
-  bool skip_line_ = false;       // that field is to be left out (BadHeaderRule::Skip)
-  Place name_;
-  Place reason_;
-  std::vector<FieldPlace> places_;
+  std::size_t scanned_ = 0;     // no line end before this offset is left to be found
+  std::size_t physical_ = 0;    // start of the line that ends at the next LF
+  std::size_t line_start_ = 0;  // start of the line with its folds
+  bool pending_ = false;        // there is a field whose next line may still be a fold
+  bool in_fold_ = false;        // the line at physical_ continues that field
+  bool skip_line_ = false;      // that field is left out (BadHeaderRule::Skip), else it is the last of head_
+  const char* begin_ = nullptr;  // of the bytes that head_ views into
   ResponseHead head_;
   std::size_t head_size_ = 0;
   Problem problem_;

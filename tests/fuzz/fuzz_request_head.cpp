@@ -1,6 +1,7 @@
 // Request heads: whatever goes in, what comes out is exactly one request head with one framing.
 // Input: one byte of options, one for the framing, then pieces that end with 0xff: method, target, host,
 // client address, client host, server name, protocol, Via, Upgrade, and names and values in turn.
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "base/ascii.h"
 #include "fuzz_input.h"
 #include "http/framing.h"
+#include "http/hop_by_hop.h"
 #include "http/request_head.h"
 
 namespace {
@@ -69,7 +71,9 @@ void check_fields(const http::Fields fields, const http::RequestHead& head) {
 
   if (!head.forwarded.trust_client) {
     for (const std::string_view name : {"X-Forwarded-Port", "Forwarded"}) {
-      for (const auto& field : fields) require(!base::iequals(field.name, name) || field.value == head.forwarded.port);
+      for (const auto& field : fields) {
+        require(!base::iequals(field.name, name) || field.value == head.forwarded.port || field.value == head.forwarded.element);
+      }
     }
   }
   if (!head.forwarded.add) return;
@@ -83,6 +87,73 @@ void check_fields(const http::Fields fields, const http::RequestHead& head) {
   ends_with_ours("X-Forwarded-Server", head.forwarded.server_name);
   if (!head.forwarded.proto.empty())
     require(http::find_field(fields, "X-Forwarded-Proto") != nullptr);
+}
+
+struct Own {
+  std::string_view name, text;
+  bool grows = true, there = false;
+};
+
+std::vector<Own> our_fields(const http::RequestHead& head) {
+  const auto& facts = head.forwarded;
+  const auto own = [&facts](unsigned bit, std::string_view text) { return facts.add && (facts.fields & bit) != 0 ? text : std::string_view{}; };
+  return {{"Via", head.via},
+          {"X-Forwarded-For", own(http::kForwardedFor, facts.client_ip)},
+          {"X-Forwarded-Host", own(http::kForwardedHost, facts.client_host)},
+          {"X-Forwarded-Server", own(http::kForwardedServer, facts.server_name)},
+          {"X-Forwarded-Proto", own(http::kForwardedProto, facts.proto), false},
+          {"X-Forwarded-Port", own(http::kForwardedPort, facts.port), false},
+          {"Forwarded", own(http::kForwardedElement, facts.element)}};
+}
+
+std::string line(std::string_view name, std::string_view value) { return std::string(name) + ": " + std::string(value) + "\r\n"; }
+
+std::string last_lines(const http::RequestHead& head) {
+  std::string text;
+  if (head.framing.kind == http::RequestBody::Chunked) text = line("Transfer-Encoding", "chunked");
+  if (head.framing.kind == http::RequestBody::Length) text = line("Content-Length", std::to_string(head.framing.length));
+  if (!head.upgrade.empty()) return text + line("Connection", "Upgrade") + line("Upgrade", head.upgrade) + "\r\n";
+  return text + (head.http10 ? "" : line("Connection", head.keep_alive ? "Keep-Alive" : "close")) + "\r\n";
+}
+
+// What the client said in all its fields of this name.
+std::string client_elements(const http::RequestHead& head, std::string_view name) {
+  std::string all;
+  for (const auto& field : head.fields) {
+    if (base::iequals(field.name, name) && !field.value.empty()) all += std::string(field.value) + ", ";
+  }
+  return all;
+}
+
+// The head once more, one field after the other.
+std::string write_plainly(const http::RequestHead& head) {
+  const http::HopByHop connection(head.fields);
+  std::vector<Own> ours = our_fields(head);
+  bool expects = head.expect_continue && !head.http10 && head.framing.kind != http::RequestBody::None;
+  std::string text = std::string(head.method) + " " + std::string(head.target) + (head.http10 ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n") + line("Host", head.host);
+  for (const auto& field : head.fields) {
+    const auto [name, value] = field;
+    if (base::iequals(name, "Host") || base::iequals(name, "Content-Length") || connection.drops(name)) continue;
+    if (base::iequals(name, "Expect")) {
+      if (expects && http::list_has(value, "100-continue")) expects = false, text += line(name, value);
+      continue;
+    }
+    const auto mine = std::ranges::find_if(ours, [&field](const Own& own) { return base::iequals(own.name, field.name); });
+    if (mine == ours.end()) {
+      text += line(name, value);
+      continue;
+    }
+    if (mine->name == "Via" ? head.drop_via : !head.forwarded.trust_client) continue;
+    const bool grows = mine->grows && !mine->text.empty();
+    if (!grows) text += line(name, value);
+    if (grows && !mine->there) text += line(name, client_elements(head, name) + std::string(mine->text));
+    mine->there = true;
+  }
+  for (const Own& own : ours) {
+    if (!own.text.empty() && !own.there) text += line(own.name, own.text);
+    if (own.name == "Via" && expects) text += line("Expect", "100-Continue");
+  }
+  return text + last_lines(head);
 }
 
 }  // namespace
@@ -102,6 +173,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     head.forwarded.port = "8443";
   }
   head.drop_via = (options & 64u) != 0;
+  if ((options & 128u) != 0) {
+    head.forwarded.fields |= http::kForwardedElement;
+    head.forwarded.element = "for=1";
+  }
   head.framing = {static_cast<http::RequestBody>(framing % 3u), framing * std::uint64_t{0x123456789}};
   head.method = input.piece();
   head.target = input.piece();
@@ -128,5 +203,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Lines lines = read_back(out);
   check_request_line(lines.request_line, head);
   check_fields(lines.fields, head);
+  require(out == write_plainly(head));
   return 0;
 }

@@ -1,7 +1,9 @@
 // Response heads: however the bytes are cut, the result is the same, and what is Done is clean.
 // Input: one byte of options, one byte that cuts, then the answer's bytes.
+#include <algorithm>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/ascii.h"
 #include "fuzz_input.h"
@@ -60,6 +62,47 @@ void require_clean(const Run& run, http::HeadLimits limits) {
   }
 }
 
+struct PlainField {
+  std::string name, value;
+  bool kept;
+};
+
+// The fields once more, read line by line from the bytes as they came.
+std::vector<PlainField> read_plainly(std::string_view head) {
+  std::vector<PlainField> fields;
+  head.remove_prefix(head.find('\n') + 1);
+  while (!head.empty()) {
+    const std::size_t end = head.find('\n');
+    std::string_view line = head.substr(0, end);
+    head.remove_prefix(end + 1);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (line.empty()) break;
+    const bool folded = !fields.empty() && (line.front() == ' ' || line.front() == '\t');
+    if (folded) {
+      const std::string text(base::trim(line));
+      std::string& value = fields.back().value;
+      value += (value.empty() || text.empty() ? "" : " ") + text;
+      continue;
+    }
+    const std::size_t colon = std::min(line.find(':'), line.size());
+    std::string name(line.substr(0, colon));
+    while (name.ends_with(' ') || name.ends_with('\t')) name.pop_back();
+    const bool kept = base::is_token(name) && colon < line.size();
+    fields.push_back({name, kept ? std::string(base::trim(line.substr(colon + 1))) : "", kept});
+  }
+  std::erase_if(fields, [](const PlainField& field) { return !field.kept; });
+  return fields;
+}
+
+void require_as_sent(const Run& run, std::string_view bytes) {
+  const auto& head = run.parser.head();
+  const std::vector<PlainField> plain = read_plainly(bytes.substr(0, run.parser.head_size()));
+  require(plain.size() == head.fields.size());
+  for (std::size_t i = 0; i < plain.size(); ++i) {
+    require(plain[i].name == head.fields[i].name && plain[i].value == head.fields[i].value);
+  }
+}
+
 // Decisions on top of any clean head must not trip over it.
 void use(const http::ResponseHead& head) {
   for (const bool head_request : {false, true}) {
@@ -106,6 +149,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (whole.progress == http::Progress::Done) {
     require_clean(whole, limits);
+    require_as_sent(whole, bytes);
     use(whole.parser.head());
   } else if (whole.progress == http::Progress::NeedMore) {
     require(bytes.size() <= limits.head);

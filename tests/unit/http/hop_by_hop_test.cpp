@@ -13,14 +13,14 @@ TEST_CASE("the fixed connection fields are always dropped", "[hop_by_hop]") {
        {"Connection", "connection", "KEEP-ALIVE", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization",
         "Proxy-Authentication-Info", "TE", "te", "Trailer", "Transfer-Encoding", "Upgrade", "HTTP2-Settings"}) {
     CAPTURE(name);
-    CHECK(is_hop_by_hop_name(name));
+    CHECK(is_hop_by_hop(field_name(name)));
     CHECK(none.drops(name));
   }
   for (const auto* name :
        {"", "T", "TEE", "Trailers", "Connections", "Host", "Content-Length", "Cookie", "Authorization", "Proxy", "Via",
         "X-Forwarded-For", "Transfer_Encoding", "Upgrade-Insecure-Requests", "Keep-Alives"}) {
     CAPTURE(name);
-    CHECK_FALSE(is_hop_by_hop_name(name));
+    CHECK_FALSE(is_hop_by_hop(field_name(name)));
     CHECK_FALSE(none.drops(name));
   }
 }
@@ -46,7 +46,7 @@ TEST_CASE("Connection cannot take away what frames or addresses the message", "[
   CHECK(connection.drops("Content-Type"));
 }
 
-TEST_CASE("a Connection field with more names than fit inline still drops them all", "[hop_by_hop]") {
+TEST_CASE("a Connection field with many names drops them all, and so does a second one", "[hop_by_hop]") {
   std::string list;
   for (int i = 0; i < 500; ++i) list += "x-" + std::to_string(i) + ",";
   list += "host";

@@ -338,6 +338,21 @@ TEST_CASE("nothing that could split the request is written", "[request_head]") {
   }
 }
 
+TEST_CASE("fields of ours may be of any length", "[request_head]") {
+  for (const std::size_t size : {200u, 256u, 300u, 1000u, 8192u}) {
+    const std::string client_host(size, 'c');
+    const std::string server_name(3 * size, 's');
+    const std::string element(size, 'e');
+    const std::string via(size, 'v');
+    RequestHead head = plain();
+    head.via = via;
+    head.forwarded = {.add = true, .fields = kForwardedHost | kForwardedServer | kForwardedElement,
+                      .client_host = client_host, .server_name = server_name, .element = element};
+    CHECK(written(head) == "GET / HTTP/1.1\r\nHost: h\r\nVia: " + via + "\r\nX-Forwarded-Host: " + client_host + "\r\nX-Forwarded-Server: " + server_name +
+                               "\r\nForwarded: " + element + "\r\nConnection: Keep-Alive\r\n\r\n");
+  }
+}
+
 TEST_CASE("a warm string is reused", "[request_head]") {
   std::string out;
   const List fields{{"Accept", "*/*"}, {"Cookie", std::string_view("abcdefghijklmnopqrstuvwxyz")}};
