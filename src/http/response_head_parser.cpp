@@ -67,16 +67,10 @@ void ResponseHeadParser::follow(const char* begin) noexcept {
   begin_ = begin;
 }
 
-bool ResponseHeadParser::exceeds_limits(std::size_t end) noexcept {
-  // Which limit is crossed first must not depend on how the bytes were split.
-  const std::size_t room = limits_.head - std::min(limits_.head, line_start_);
-  if (end - line_start_ <= std::min(limits_.field, room)) return false;
-  if (limits_.field < room) {
-    fail(ProxyErrc::FieldTooLarge, part_ == Part::StatusLine ? "the status line is too long" : "a field is too long");
-  } else {
-    fail(ProxyErrc::HeadTooLarge, "the head is too long");
-  }
-  return true;
+// Which limit is crossed first must not depend on how the bytes were split.
+Progress ResponseHeadParser::fail_too_long() noexcept {
+  if (limits_.head - line_start_ <= limits_.field) return fail(ProxyErrc::HeadTooLarge, "the head is too long");
+  return fail(ProxyErrc::FieldTooLarge, part_ == Part::StatusLine ? "the status line is too long" : "a field is too long");
 }
 
 // Only the first byte of the next line tells whether a field is complete.
@@ -93,24 +87,20 @@ bool ResponseHeadParser::settle_pending(char next) noexcept {
 Progress ResponseHeadParser::run(std::span<char> bytes) {
   while (scanned_ < bytes.size()) {
     if (pending_ && !settle_pending(bytes[physical_])) return Progress::Failed;
-    const void* found = std::memchr(bytes.data() + scanned_, '\n', bytes.size() - scanned_);
-    if (found == nullptr) {
-      scanned_ = bytes.size();
-      return exceeds_limits(scanned_) ? Progress::Failed : Progress::NeedMore;
-    }
-    const auto line_feed = static_cast<std::size_t>(static_cast<const char*>(found) - bytes.data());
-    scanned_ = line_feed + 1;
-    if (exceeds_limits(scanned_)) return Progress::Failed;
-    const bool has_cr = line_feed > physical_ && bytes[line_feed - 1] == '\r';
-    const Progress progress = take_line(bytes, has_cr ? line_feed - 1 : line_feed);
+    const auto* const line_feed = static_cast<const char*>(std::memchr(bytes.data() + scanned_, '\n', bytes.size() - scanned_));
+    scanned_ = line_feed != nullptr ? static_cast<std::size_t>(line_feed - bytes.data()) + 1 : bytes.size();
+    if (scanned_ - line_start_ > std::min(limits_.field, limits_.head - line_start_)) return fail_too_long();
+    if (line_feed == nullptr) return Progress::NeedMore;
+    std::string_view line = view(bytes, physical_, scanned_ - 1);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    const Progress progress = take_line(bytes, line);
     if (progress != Progress::NeedMore) return progress;
     physical_ = scanned_;
   }
   return Progress::NeedMore;
 }
 
-Progress ResponseHeadParser::take_line(std::span<char> bytes, std::size_t end) {
-  const std::string_view line = view(bytes, physical_, end);
+Progress ResponseHeadParser::take_line(std::span<char> bytes, std::string_view line) {
   if (part_ == Part::StatusLine) return take_status_line(line);
   if (line.empty()) return finish(scanned_);
   if (!is_clean_text(line)) return fail(ProxyErrc::BadField, "a field holds a control character");

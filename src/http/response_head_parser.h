@@ -76,9 +76,9 @@ class ResponseHeadParser {
   void follow(const char* begin) noexcept;
   Progress fail(base::ProxyErrc code, std::string_view detail) noexcept;
   Progress finish(std::size_t size) noexcept;
-  bool exceeds_limits(std::size_t end) noexcept;
+  Progress fail_too_long() noexcept;
   bool settle_pending(char next) noexcept;
-  Progress take_line(std::span<char> bytes, std::size_t end);
+  Progress take_line(std::span<char> bytes, std::string_view line);
   void append_fold(std::span<char> bytes, std::string_view text) noexcept;
   Progress take_status_line(std::string_view line) noexcept;
   Progress take_field(std::string_view line);

@@ -8,15 +8,19 @@
 namespace cxxproxy::http {
 namespace {
 
-constexpr std::array<bool, 256> make_plain_table() {
+constexpr auto kPlain = [] {
   std::array<bool, 256> table{};
   for (std::size_t c = 0; c < 128; ++c) {
     const char ch = static_cast<char>(c);
     table[c] = base::is_alnum(ch) || std::string_view("/~$-_.+!*'(),;:@&=").find(ch) != std::string_view::npos;
   }
   return table;
-}
-constexpr auto kPlain = make_plain_table();
+}();
+constexpr auto kSafe = [] {
+  std::array<bool, 256> table{};
+  for (std::size_t c = 0x21; c < 256; ++c) table[c] = c != 0x7f && c != '#';
+  return table;
+}();
 constexpr std::string_view kHex = "0123456789ABCDEF";
 
 bool is_encoded_slash(std::string_view text) noexcept {
@@ -48,8 +52,7 @@ bool is_safe_target(std::string_view target) noexcept {
   if (target == "*") return true;
   if (!target.starts_with('/')) return false;
   for (const char c : target) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte <= 0x20 || byte == 0x7f || c == '#') return false;
+    if (!kSafe[static_cast<unsigned char>(c)]) return false;
   }
   return true;
 }

@@ -297,6 +297,15 @@ TEST_CASE("nothing that could split the request is written", "[request_head]") {
       head.host = host;
       CHECK_THAT(written(head), Catch::Contains("\r\nHost: " + host + "\r\n"));
     }
+    for (int byte = 0; byte < 256; ++byte) {
+      CAPTURE(byte);
+      const char c = static_cast<char>(byte);
+      const std::string host{'a', c, 'b'};
+      head.host = host;
+      std::string out;
+      const bool good = cxxproxy::base::is_alnum(c) || std::string_view("-._~%!$&'()*+;=").find(c) != std::string_view::npos;
+      CHECK(write_request_head(head, out).code == (good ? ProxyErrc::None : ProxyErrc::BadTarget));
+    }
   }
   SECTION("fields") {
     for (int byte = 0; byte < 256; ++byte) {
