@@ -311,17 +311,19 @@ class Resolver {
 Resolution resolve(std::span<const ServerView> servers) { return Resolver().run(servers); }
 
 RouteMatch ResolvedVhost::find_route(std::string_view uri, const Variables* variables) const {
+  RouteMatch match;
   for (const ResolvedLists* lists : rules) {
-    if (RouteMatch match = lists->rules.find(uri, variables)) return match;
+    if (lists->rules.find(uri, variables, match)) break;
   }
-  return {};
+  return match;
 }
 
 RouteMatch ResolvedVhost::find_encoded_route(std::string_view uri, const Variables* variables) const {
+  RouteMatch match;
   for (const ResolvedLists* lists : rules) {
-    if (RouteMatch match = lists->encoded.find(uri, variables)) return match;
+    if (lists->encoded.find(uri, variables, match)) break;
   }
-  return {};
+  return match;
 }
 
 std::vector<const BalancerSpec*> ResolvedVhost::balancers() const {

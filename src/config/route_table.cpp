@@ -120,35 +120,42 @@ void RouteTable::insert(std::uint64_t hash, std::uint32_t rule) {
   }
 }
 
-std::optional<std::uint32_t> RouteTable::lookup(std::uint64_t hash, std::string_view uri, std::size_t end) const noexcept {
+std::uint32_t RouteTable::lookup(std::uint64_t hash, std::string_view uri, std::size_t end) const noexcept {
   const std::size_t mask = buckets_.size() - 1;
   for (std::size_t at = hash & mask; buckets_[at].rule_plus_one != 0; at = (at + 1) & mask) {
     const Bucket& bucket = buckets_[at];
     if (bucket.hash == hash && spells(keys_[bucket.rule_plus_one - 1], uri, end)) return bucket.rule_plus_one - 1;
   }
-  return std::nullopt;
+  return kNoRule;
 }
 
 RouteMatch RouteTable::find(std::string_view uri, const Variables* variables) const {
+  RouteMatch match;
+  find(uri, variables, match);
+  return match;
+}
+
+bool RouteTable::find(std::string_view uri, const Variables* variables, RouteMatch& match) const {
   const Indexed indexed = find_indexed(uri);
   for (const std::uint32_t rule : one_by_one_) {
-    if (indexed.rule && *indexed.rule < rule) break;
-    if (RouteMatch match = rule_matches(rules_[rule], uri, variables)) return match;
+    if (indexed.rule < rule) break;
+    if (RouteMatch found = rule_matches(rules_[rule], uri, variables)) {
+      match = std::move(found);
+      return true;
+    }
   }
-  RouteMatch match;
-  if (!indexed.rule) return match;
-  match.route = &rules_[*indexed.rule];
+  if (indexed.rule == kNoRule) return false;
+  match.route = &rules_[indexed.rule];
   match.matched = indexed.end;
-  return match;
+  return true;
 }
 
 RouteTable::Indexed RouteTable::find_indexed(std::string_view uri) const noexcept {
   if (longest_key_ == 0) return {};
   Indexed best;
   const auto consider = [&](std::uint64_t hash, std::size_t end) noexcept {
-    const auto rule = lookup(hash, uri, end);
-    if (!rule || (best.rule && *best.rule <= *rule)) return;
-    best = {rule, end};
+    const std::uint32_t rule = lookup(hash, uri, end);
+    if (rule < best.rule) best = {rule, end};
   };
 
   std::uint64_t hash = kHashStart;

@@ -18,7 +18,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,6 +44,7 @@ struct RuleOptions {
 struct Route {
   std::string path;  // as written; an expression if there is a pattern
   std::string url;   // "http://h:8080/" or "balancer://name/", without a socket: the unmatched rest is appended to it
+  std::size_t origin_end = 0;  // of url, as it is written
   std::shared_ptr<const Pattern> pattern;  // ProxyPassMatch
   RuleOptions options;
   bool exclude = false;                    // ProxyPass path !
@@ -86,6 +86,8 @@ class RouteTable {
   explicit RouteTable(std::vector<Route> rules);
 
   RouteMatch find(std::string_view uri, const Variables* variables = nullptr) const;
+  // The same into `match`, which is left alone where no rule matches: for who looks through several tables.
+  bool find(std::string_view uri, const Variables* variables, RouteMatch& match) const;
   const std::vector<Route>& rules() const noexcept { return rules_; }
   bool empty() const noexcept { return rules_.empty(); }
 
@@ -95,13 +97,14 @@ class RouteTable {
     std::uint32_t rule_plus_one = 0;  // 0 = empty bucket
   };
 
+  static constexpr std::uint32_t kNoRule = ~std::uint32_t{0};  // behind all others
   struct Indexed {
-    std::optional<std::uint32_t> rule;
+    std::uint32_t rule = kNoRule;
     std::size_t end = 0;
   };
 
   Indexed find_indexed(std::string_view uri) const noexcept;
-  std::optional<std::uint32_t> lookup(std::uint64_t hash, std::string_view uri, std::size_t end) const noexcept;
+  std::uint32_t lookup(std::uint64_t hash, std::string_view uri, std::size_t end) const noexcept;
   void insert(std::uint64_t hash, std::uint32_t rule);
 
   std::vector<Route> rules_;

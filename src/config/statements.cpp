@@ -84,6 +84,7 @@ Problem fill_route(VhostConfig& server, const Statement& said, SaidRoute& route,
   }
   route.url = http::split_socket(words.front()).rest;
   if (route.url.ends_with(':')) route.url += "//localhost";
+  route.origin_end = http::origin_end(route.url);
   return fill_target(server, said, route, words.front(), parameters);
 }
 

@@ -29,6 +29,13 @@ bool is_encoded_slash(std::string_view text) noexcept {
 
 }  // namespace
 
+bool is_canonical_path(std::string_view decoded_path) noexcept {
+  for (const char c : decoded_path) {
+    if (!kPlain[static_cast<unsigned char>(c)]) return false;
+  }
+  return true;
+}
+
 void append_canonical_path(std::string& out, std::string_view decoded_path, EncodedSlashes slashes) {
   std::size_t run = 0;  // start of bytes that are copied as they are
   for (std::size_t i = 0; i < decoded_path.size(); ++i) {

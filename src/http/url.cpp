@@ -185,6 +185,11 @@ SocketUrl split_socket(std::string_view text) noexcept {
   return {socket, text.substr(bar + 1)};
 }
 
+std::size_t origin_end(std::string_view url) noexcept {
+  const std::size_t scheme = url.find("://");
+  return scheme == std::string_view::npos ? url.size() : std::min(url.find_first_of("/?#", scheme + 3), url.size());
+}
+
 base::Result<Origin, UrlError> parse_origin(std::string_view text) {
   const std::size_t colon = text.find(':');
   const std::string_view scheme = text.substr(0, colon == std::string_view::npos ? 0 : colon);
@@ -200,12 +205,12 @@ base::Result<Origin, UrlError> parse_origin(std::string_view text) {
   if (known->port == 0) {
     return UrlError{UrlProblem::NotSupportedYet, "the scheme '" + origin.url.scheme + "' is not supported yet"};
   }
-  const std::string_view after = text.substr(colon + 3);
-  const std::size_t end = std::min(after.find_first_of("/?#"), after.size());
-  if (std::string wrong = take_authority(after.substr(0, end), origin.url); !wrong.empty()) {
+  const std::size_t authority = colon + 3;
+  const std::size_t end = origin_end(text);
+  if (std::string wrong = take_authority(text.substr(authority, end - authority), origin.url); !wrong.empty()) {
     return malformed(std::move(wrong));
   }
-  origin.rest = after.substr(end);
+  origin.rest = text.substr(end);
   return origin;
 }
 

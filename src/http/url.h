@@ -63,6 +63,9 @@ struct SocketUrl {
 };
 SocketUrl split_socket(std::string_view text) noexcept;
 
+// Where scheme, host and port of a URL end: before the first '/', '?' or '#' behind "://", at its end where there is none.
+std::size_t origin_end(std::string_view url) noexcept;
+
 struct Origin {
   Url url;                // path is empty
   std::string_view rest;  // what follows the authority: "", "/...", "?..." or "#..."; view into the argument

@@ -208,7 +208,7 @@ void tell_backend(std::string& out, request_rec* r) {
   const auto scheme = url.find("://");
   const auto slash = url.find('/', scheme == std::string::npos ? 0 : scheme + 3);
   const std::string path = slash == std::string::npos ? "/" : url.substr(slash);
-  const config::Target target = target_of(r, url);
+  const config::Target target = target_of(r, split_backend_url(url));
   tell(out, "url", config::without_userinfo(url));
   tell_sections(out, r, url.c_str());
   if (target.balancer != nullptr) {

@@ -1,9 +1,7 @@
 #include "httpd/mapping.h"
 
-#include <algorithm>
 #include <cstring>
 #include <new>
-#include <optional>
 #include <string>
 
 #include "base/ascii.h"
@@ -32,14 +30,14 @@ std::string_view own_prefix() noexcept {
   return foreign ? "cxxproxy:" : "proxy:";
 }
 
-bool has_control_or_space(std::string_view text) noexcept {
-  for (const char c : text) {
-    if (base::is_control(c) || c == ' ') return true;
-  }
-  return false;
+bool is_set(const apr_table_t* table, const char* name) noexcept {
+  return !apr_is_empty_table(table) && apr_table_get(table, name) != nullptr;
 }
 
-bool has_note(const request_rec* r, const char* name) noexcept { return apr_table_get(r->notes, name) != nullptr; }
+const Chosen* find_chosen(const request_rec* r) noexcept {
+  const RequestState* const state = find_request_state(r);
+  return state != nullptr && state->chosen.filename != nullptr ? &state->chosen : nullptr;
+}
 
 class RequestVariables final : public config::Variables {
  public:
@@ -53,40 +51,20 @@ class RequestVariables final : public config::Variables {
   const request_rec* r_;
 };
 
-// A rule that covers the request's path.
-struct Choice {
-  const Route* route = nullptr;
-  RouteMatch match;
-  config::Target target;
-};
-
-Choice choose(const request_rec* r, PathForm form, const config::Variables* variables) {
-  const config::ResolvedVhost& vhost = resolved_vhost(r->server);
+// The rule that covers the request's path; `own` is the one of its <Location>.
+RouteMatch find_rule(const request_rec* r, const config::SaidRoute* own, PathForm form, const config::Variables* variables) {
   const std::string_view uri(r->uri);
-  const config::SaidRoute* own = location_config(r).route;
-  const bool wants_encoded = form == PathForm::Encoded;
-  if (own != nullptr && (own->options.mapping != Mapping::Decoded) == wants_encoded) {
-    RouteMatch match = config::rule_matches(*own, uri, variables);
-    if (match) return {own, std::move(match), vhost.target_of(*own)};
+  if (own != nullptr) {
+    if (RouteMatch match = config::rule_matches(*own, uri, variables)) return match;
   }
-  if (wants_encoded && !vhost.has_encoded_rules) return {};
-  RouteMatch match = wants_encoded ? vhost.find_encoded_route(uri, variables) : vhost.find_route(uri, variables);
-  if (!match) return {};
-  const Route* route = match.route;
-  return {route, std::move(match), vhost.target_of(*route)};
-}
-
-std::size_t authority_end(std::string_view url) noexcept {
-  const std::size_t scheme = url.find("://");
-  if (scheme == std::string_view::npos) return url.size();
-  const auto ends = [](char c) { return c == '/' || c == '?'; };
-  return static_cast<std::size_t>(std::find_if(url.begin() + static_cast<std::ptrdiff_t>(scheme) + 3, url.end(), ends) - url.begin());
+  const config::ResolvedVhost& vhost = resolved_vhost(r->server);
+  return form == PathForm::Encoded ? vhost.find_encoded_route(uri, variables) : vhost.find_route(uri, variables);
 }
 
 // Variables in the host or port of a rule's URL give text of these only; one at the very end may be the path.
 bool variables_stay_inside(std::string_view url, const config::Variables& variables) {
   const std::size_t scheme = url.find("://");
-  const std::size_t end = authority_end(url);
+  const std::size_t end = http::origin_end(url);
   for (std::size_t at = url.find("${"); at < end; at = url.find("${", at + 2)) {
     const std::size_t close = url.find('}', at);
     if (close == std::string_view::npos) break;
@@ -98,24 +76,36 @@ bool variables_stay_inside(std::string_view url, const config::Variables& variab
   return true;
 }
 
-// The backend URL of a rule for this request; nothing if the request would change its host or port.
+// The backend URL of a rule for this request, in pieces; texts made for it lie in the request's pool.
 struct Built {
-  std::optional<std::string> url;
+  std::string_view url;    // the rule's, filled
+  std::size_t origin_end;  // of it
+  std::string_view rest;   // of the path, appended
+  std::string_view query;  // with its '?', where the path goes as it came
   bool as_it_came = false;  // nocanon had its way: path and query are the client's own bytes
+
+  // "ProxyPass / http://h" and /foo: without a slash the client would choose another host or port.
+  bool needs_slash() const noexcept {
+    return origin_end == url.size() && !rest.empty() && rest.front() != '/' && rest.front() != '?';
+  }
 };
 
-Built build_url(const request_rec* r, const Choice& choice, const config::Variables* variables) {
-  const Route& route = *choice.route;
-  const bool variable = route.options.interpolate && variables != nullptr;
-  if (variable && !variables_stay_inside(route.url, *variables)) return {};
-  const std::string with_variables = variable ? config::interpolated(route.url, variables) : std::string();
-  const std::string_view url = variable ? std::string_view(with_variables) : std::string_view(route.url);
+// Most rules give every request the same URL, and the decoded path goes behind it.
+bool is_the_same_for_all(const Route& rule, const config::Variables* variables) noexcept {
+  return rule.pattern == nullptr && !rule.options.nocanon && !(rule.options.interpolate && variables != nullptr);
+}
 
+// The other rules; false if the request would change host or port.
+bool fill_url(const request_rec* r, const RouteMatch& found, const config::Variables* variables, Built& built) {
+  const Route& route = *found.route;
+  if (route.options.interpolate && variables != nullptr) {
+    if (!variables_stay_inside(route.url, *variables)) return false;
+    built.url = joined_in(r->pool, {config::interpolated(route.url, variables)});
+    built.origin_end = http::origin_end(built.url);
+  }
   std::string_view subject(r->uri);
-  const RouteMatch* match = &choice.match;
+  const RouteMatch* match = &found;
   RouteMatch raw;
-  Built built;
-  std::string_view query;  // with its '?', where the path goes as it came
   if (route.options.nocanon && route.options.mapping != Mapping::Servlet) {
     const std::string_view target(r->unparsed_uri);
     const std::string_view path = target.substr(0, target.find('?'));
@@ -125,29 +115,30 @@ Built build_url(const request_rec* r, const Choice& choice, const config::Variab
     built.as_it_came = raw && (route.pattern != nullptr || raw.matched == match->matched);
     if (built.as_it_came) {
       subject = whole ? target : path;
-      if (!whole && !route.options.noquery) query = target.substr(path.size());
+      if (!whole && !route.options.noquery) built.query = target.substr(path.size());
       match = &raw;
     } else {
       ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "CXP0032: nocanon of the rule for %s does not work for a path that was normalised",
                     route.path.c_str());
     }
   }
-  if (route.pattern != nullptr) {
-    if (!config::references_stay_inside(url, subject, match->groups)) return {};
-    std::string filled = config::expand_references(url, subject, match->groups);
-    if (filled.size() > kLongestUrl) return {};
-    if (filled != url) {
-      built.url = std::move(filled);
-      return built;
-    }
-  }
-  const std::string_view rest = route.pattern != nullptr ? subject : subject.substr(match->matched);
-  // "ProxyPass / http://h" and /foo: without a slash the client would choose another host or port.
-  const bool authority_is_open = authority_end(url) == url.size();
-  const bool would_change_host = authority_is_open && !rest.empty() && rest.front() != '/' && rest.front() != '?';
-  built.url.emplace().reserve(url.size() + 1 + rest.size() + query.size());
-  built.url->append(url).append(would_change_host ? "/" : "").append(rest).append(query);
-  return built;
+  built.rest = route.pattern != nullptr ? subject : subject.substr(match->matched);
+  if (route.pattern == nullptr) return true;
+  if (!config::references_stay_inside(built.url, subject, match->groups)) return false;
+  const std::string filled = config::expand_references(built.url, subject, match->groups);
+  if (filled.size() > kLongestUrl) return false;
+  if (filled == built.url) return true;
+  built.url = joined_in(r->pool, {filled});
+  built.origin_end = http::origin_end(built.url);
+  built.rest = built.query = {};
+  return true;
+}
+
+int refuse_other_host(request_rec* r, const Route& rule) {
+  const std::string url = config::without_userinfo(rule.url);
+  ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "CXP0031: the path of this request would change host or port of %s (rule for %s), answered %d",
+                url.c_str(), rule.path.c_str(), HTTP_BAD_REQUEST);
+  return HTTP_BAD_REQUEST;
 }
 
 // Access control sees the path without parameters, so it is the request's path from here on.
@@ -179,104 +170,94 @@ int refuse(request_rec* r, int status, const char* why) {
   return status;
 }
 
-std::string_view proxied_url(const request_rec* r) noexcept {
-  if (r->proxyreq != PROXYREQ_REVERSE || r->filename == nullptr) return {};
-  const std::string_view filename(r->filename);
-  const std::string_view prefix = own_prefix();
-  return filename.starts_with(prefix) ? filename.substr(prefix.size()) : std::string_view{};
-}
-
-namespace {
-
-bool ends_origin(char c) noexcept { return c == '/' || c == '?' || c == '#'; }
-
-}  // namespace
-
 BackendUrl split_backend_url(std::string_view url) noexcept {
   const http::SocketUrl parts = http::split_socket(url);
-  const std::size_t scheme = parts.rest.find("://");
-  if (scheme == std::string_view::npos) return {parts.socket, parts.rest, {}};
-  const auto authority = parts.rest.begin() + static_cast<std::ptrdiff_t>(scheme) + 3;
-  const auto end = static_cast<std::size_t>(std::find_if(authority, parts.rest.end(), ends_origin) - parts.rest.begin());
-  return {parts.socket, parts.rest.substr(0, end), parts.rest.substr(end)};
+  const std::size_t end = http::origin_end(parts.rest);
+  return {url, parts.socket, parts.rest.substr(0, end), parts.rest.substr(end)};
 }
 
-BackendUrl split_backend_url(const request_rec* r, std::string_view url) noexcept {
-  const RequestState* const state = find_request_state(r);
-  const std::string_view origin = state != nullptr ? state->chosen.origin : std::string_view{};
-  if (origin.empty() || !url.starts_with(origin)) return split_backend_url(url);
-  const std::string_view rest = url.substr(origin.size());
-  if (!rest.empty() && !ends_origin(rest.front())) return split_backend_url(url);
-  return {{}, url.substr(0, origin.size()), rest};
+BackendUrl backend_url(const request_rec* r) noexcept {
+  if (r->proxyreq != PROXYREQ_REVERSE || r->filename == nullptr) return {};
+  std::string_view url(r->filename);
+  const std::string_view prefix = own_prefix();
+  const Chosen* const chosen = find_chosen(r);
+  if (chosen != nullptr && chosen->filename == r->filename && prefix.size() + chosen->origin_size <= url.size()) {
+    url.remove_prefix(prefix.size());
+    return {url, {}, {url.data(), chosen->origin_size}, {url.data() + chosen->origin_size, url.size() - chosen->origin_size}};
+  }
+  return url.starts_with(prefix) ? split_backend_url(url.substr(prefix.size())) : BackendUrl{};
 }
 
-config::Target target_of(const request_rec* r, std::string_view url) { return target_of(r, url, split_backend_url(url)); }
-
-config::Target target_of(const request_rec* r, std::string_view url, const BackendUrl& parts) {
-  const RequestState* const state = find_request_state(r);
-  if (state != nullptr && !state->chosen.origin.empty() && state->chosen.origin == parts.origin && parts.socket.empty()) return state->chosen.target;
-  return resolved_vhost(r->server).find_target(url);
+config::Target target_of(const request_rec* r, const BackendUrl& url) {
+  const Chosen* const chosen = find_chosen(r);
+  if (chosen != nullptr) {
+    if (chosen->filename == r->filename) return chosen->target;
+    // A module that has changed the path does not mean another backend.
+    const std::string_view origin(chosen->filename + own_prefix().size(), chosen->origin_size);
+    if (url.origin == origin && url.socket.empty()) return chosen->target;
+  }
+  return resolved_vhost(r->server).find_target(url.whole);
 }
 
 int translate(request_rec* r, PathForm form) {
+  const config::LocationConfig& location = location_config(r);
+  const config::ResolvedVhost& vhost = resolved_vhost(r->server);
+  const bool is_early = form == PathForm::Encoded;
+  const bool has_own = location.route != nullptr && (location.route->options.mapping != Mapping::Decoded) == is_early;
+  if (is_early && !has_own && !vhost.has_encoded_rules) return kDeclined;
   // mod_rewrite [P] has decided, or a rule with mapping=: nobody else shall look for a file.
-  if (r->proxyreq != PROXYREQ_NONE) return form == PathForm::Decoded && !proxied_url(r).empty() ? kOk : kDeclined;
+  if (r->proxyreq != PROXYREQ_NONE) return !is_early && !backend_url(r).whole.empty() ? kOk : kDeclined;
   // "*" names the server itself, and CONNECT a host, not a path of ours.
-  if (r->uri == nullptr || r->uri[0] != '/' || std::string_view(r->unparsed_uri) == "*") return kDeclined;
-  if (apr_table_get(r->subprocess_env, "no-proxy") != nullptr) return kDeclined;
+  if (r->uri == nullptr || r->uri[0] != '/' || std::strcmp(r->unparsed_uri, "*") == 0) return kDeclined;
+  if (is_set(r->subprocess_env, "no-proxy")) return kDeclined;
   const RequestVariables environment(r);
-  const config::Variables* variables = location_config(r).interpolate.value_or(false) ? &environment : nullptr;
-  const Choice choice = choose(r, form, variables);
-  if (choice.route == nullptr || choice.route->exclude) return kDeclined;
+  const config::Variables* variables = location.interpolate.value_or(false) ? &environment : nullptr;
+  const config::SaidRoute* own = has_own ? location.route : nullptr;
+  const RouteMatch match = find_rule(r, own, form, variables);
+  if (match.route == nullptr || match.route->exclude) return kDeclined;
   if (r->method_number == M_CONNECT) return refuse(r, HTTP_METHOD_NOT_ALLOWED, "CONNECT to a reverse proxy");
-  const Built built = build_url(r, choice, variables);
-  if (!built.url) {
-    const std::string url = config::without_userinfo(choice.route->url);
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "CXP0031: the path of this request would change host or port of %s (rule for %s), answered %d",
-                  url.c_str(), choice.route->path.c_str(), HTTP_BAD_REQUEST);
-    return HTTP_BAD_REQUEST;
-  }
+  const Route& rule = *match.route;
+  Built built{rule.url, rule.origin_end, r->uri + match.matched, {}};
+  if (!is_the_same_for_all(rule, variables) && !fill_url(r, match, variables, built)) return refuse_other_host(r, rule);
 
   const std::string_view prefix = own_prefix();
-  r->filename = joined_in(r->pool, {prefix, *built.url});
+  r->filename = joined_in(r->pool, {prefix, built.url, built.needs_slash() ? "/" : "", built.rest, built.query});
   r->handler = prefix == "proxy:" ? "proxy-server" : "cxxproxy";
   r->proxyreq = PROXYREQ_REVERSE;
-  const config::RuleOptions& options = choice.route->options;
   if (built.as_it_came) apr_table_setn(r->notes, "proxy-nocanon", "1");
-  if (options.noquery) apr_table_setn(r->notes, "proxy-noquery", "1");
-  if (form == PathForm::Encoded) apr_table_setn(r->notes, "proxy-noencode", "1");
-  if (options.mapping == Mapping::Servlet && choice.route->pattern == nullptr) take_clean_path(r, choice.match.clean);
-  if (choice.target) {
-    request_state(r).chosen = {choice.target, split_backend_url(std::string_view(r->filename).substr(prefix.size())).origin};
+  if (rule.options.noquery) apr_table_setn(r->notes, "proxy-noquery", "1");
+  if (is_early) apr_table_setn(r->notes, "proxy-noencode", "1");
+  if (rule.options.mapping == Mapping::Servlet && rule.pattern == nullptr) take_clean_path(r, match.clean);
+  if (const config::Target target = &rule == own ? vhost.target_of(*own) : vhost.target_of(rule)) {
+    request_state(r).chosen = {target, r->filename, built.origin_end};
   }
-  return form == PathForm::Encoded ? kDone : kOk;
+  return is_early ? kDone : kOk;
 }
 
 // The path was decoded when the request was read; what goes to the backend is encoded again, so that
 // no decoded byte can end the path, the request line or the head.
 int make_canonical(request_rec* r) {
-  const std::string_view url = proxied_url(r);
-  if (url.empty()) return kDeclined;
-  const BackendUrl parts = split_backend_url(r, url);
-  if (has_note(r, "proxy-nocanon")) {
-    if (has_control_or_space(parts.rest)) return refuse(r, HTTP_FORBIDDEN, "a space or control character in the backend URL");
-    return kOk;
+  const BackendUrl url = backend_url(r);
+  if (url.whole.empty()) return kDeclined;
+  const bool as_it_came = is_set(r->notes, "proxy-nocanon");
+  const bool is_encoded = as_it_came || is_set(r->notes, "proxy-noencode");
+  if (is_encoded && !base::is_visible(url.rest)) return refuse(r, HTTP_FORBIDDEN, "a space or control character in the backend URL");
+  if (as_it_came) return kOk;
+  std::string encoded;
+  std::string_view path = url.rest;
+  if (!is_encoded && !http::is_canonical_path(path)) {
+    http::append_canonical_path(encoded, path, slashes_stay_encoded(r) ? http::EncodedSlashes::Keep : http::EncodedSlashes::Encode);
+    path = encoded;
   }
-  std::string canonical;
-  canonical.reserve(own_prefix().size() + url.size() + 1 + (r->args != nullptr ? std::strlen(r->args) + 1 : 0));
-  canonical.append(own_prefix()).append(url.substr(0, url.size() - parts.rest.size()));
-  if (!parts.rest.starts_with('/')) canonical += '/';
-  if (has_note(r, "proxy-noencode")) {
-    if (has_control_or_space(parts.rest)) return refuse(r, HTTP_FORBIDDEN, "a space or control character in the backend URL");
-    canonical.append(parts.rest);
-  } else {
-    http::append_canonical_path(canonical, parts.rest, slashes_stay_encoded(r) ? http::EncodedSlashes::Keep : http::EncodedSlashes::Encode);
-  }
-  if (r->args != nullptr && !has_note(r, "proxy-noquery")) {
-    if (has_control_or_space(r->args)) return refuse(r, HTTP_FORBIDDEN, "a space or control character in the query string");
-    canonical.append("?").append(r->args);
-  }
-  r->filename = joined_in(r->pool, {canonical});
+  const bool has_query = r->args != nullptr && !is_set(r->notes, "proxy-noquery");
+  const std::string_view query(has_query ? r->args : "");
+  if (!base::is_visible(query)) return refuse(r, HTTP_FORBIDDEN, "a space or control character in the query string");
+  const bool has_slash = url.rest.starts_with('/');
+  if (has_slash && encoded.empty() && !has_query) return kOk;  // as it stands there
+  const std::string_view before(r->filename, own_prefix().size() + url.whole.size() - url.rest.size());
+  const char* const given = r->filename;
+  r->filename = joined_in(r->pool, {before, has_slash ? "" : "/", path, has_query ? "?" : "", query});
+  if (RequestState* const state = find_request_state(r); state != nullptr && state->chosen.filename == given) state->chosen.filename = r->filename;
   return kOk;
 }
 

@@ -2,7 +2,7 @@
 //
 // WHAT    translate() finds the rule and writes r->filename "proxy:scheme://…"; make_canonical() gives the
 //         path the form in which it goes to the backend; take_handler_url() does both for SetHandler.
-//         proxied_url() and split_backend_url() read such a URL again, whoever wrote it.
+//         backend_url() reads such a URL again, whoever wrote it; the text that we wrote is not searched for its parts.
 // SHAPES  Host and port come from the configuration: what a request adds must be the path, or a host
 //         name where a rule's URL has a reference or a variable in that place; else 400. A unix socket
 //         is only taken from the configuration. The notes proxy-nocanon, proxy-noencode and
@@ -31,22 +31,20 @@ int make_canonical(request_rec* r);
 // SetHandler "proxy:URL" or "cxxproxy:URL": the file's path is appended, as mod_proxy does.
 int take_handler_url(request_rec* r);
 
-// The backend URL of a request that is ours to serve, empty for any other.
-std::string_view proxied_url(const request_rec* r) noexcept;
-
-// "unix:/socket|scheme://authority/rest" in its parts, views into the argument.
+// "unix:/socket|scheme://authority/rest" whole and in its parts, views into one text.
 struct BackendUrl {
+  std::string_view whole;
   std::string_view socket;
   std::string_view origin;  // scheme://authority
   std::string_view rest;
 };
 BackendUrl split_backend_url(std::string_view url) noexcept;
-// The same of the request's URL: what its rule chose need not be looked for again.
-BackendUrl split_backend_url(const request_rec* r, std::string_view url) noexcept;
+
+// The backend URL of a request that is ours to serve, empty for any other; it ends where r->filename does.
+BackendUrl backend_url(const request_rec* r) noexcept;
 
 // Whom the backend URL of a request leads to: what the rule chose, or what the URL names where somebody else wrote it.
-config::Target target_of(const request_rec* r, std::string_view url);
-config::Target target_of(const request_rec* r, std::string_view url, const BackendUrl& parts);  // of that URL
+config::Target target_of(const request_rec* r, const BackendUrl& url);
 
 // Does "unix:" occur in what the client sent? Then a socket that only a rewriting rule names may be the
 // client's choice.

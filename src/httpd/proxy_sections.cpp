@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <new>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ascii.h"
@@ -136,9 +137,8 @@ const char* open_proxy_section(cmd_parms* cmd, const char* arguments, bool is_ma
   return nullptr;
 }
 
-int walk_proxy_sections(request_rec* r, std::string_view backend_url) noexcept {
+int walk_proxy_sections(request_rec* r, const char* url) noexcept {
   return guard("proxy sections", HTTP_INTERNAL_SERVER_ERROR, [&] {
-    const char* url = apr_pstrmemdup(r->pool, backend_url.data(), backend_url.size());
     ap_conf_vector_t* merged = r->per_dir_config;
     const config::VhostConfig& server = vhost_config(r->server);
     for (const config::Declarations* lists : server.inherited) merged = merge_matching(r, merged, *lists, url);

@@ -8,8 +8,6 @@
 // SOURCE  httpd's modules/proxy/mod_proxy.c: proxysection and proxy_walk decide the same way.
 #pragma once
 
-#include <string_view>
-
 #include "config/vhost_config.h"
 #include "httpd/httpd_api.h"
 
@@ -22,7 +20,7 @@ const char* open_proxy_section(cmd_parms* cmd, const char* arguments, bool is_ma
 // Is this section for this backend URL?
 bool section_matches(const config::ProxySection& section, const char* url) noexcept;
 
-// Merges every matching section into r->per_dir_config. `backend_url` has no "proxy:" in front.
-int walk_proxy_sections(request_rec* r, std::string_view backend_url) noexcept;
+// Merges every matching section into r->per_dir_config. `url`, of the backend, has no "proxy:" in front.
+int walk_proxy_sections(request_rec* r, const char* url) noexcept;
 
 }  // namespace cxxproxy::httpd

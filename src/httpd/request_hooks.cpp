@@ -119,14 +119,13 @@ int answer_failure(request_rec* r, std::string_view origin, ProxyErrc code, std:
   return failure.status;
 }
 
-int exchange_for(request_rec* r, std::string_view url) {
+int exchange_for(request_rec* r, const BackendUrl& parts) {
   ChildState* child = child_state();
   if (child == nullptr) return HTTP_INTERNAL_SERVER_ERROR;
-  const BackendUrl parts = split_backend_url(r, url);
   Errand errand;
   errand.host_path = parts.rest.empty() ? std::string_view("/") : parts.rest;
   errand.path = parts.rest;
-  errand.target = target_of(r, url, parts);
+  errand.target = target_of(r, parts);
   const config::MemberSpec* like = nullptr;
   if (errand.target.member != nullptr && errand.target.member->any_host) like = std::exchange(errand.target.member, nullptr);
   if (errand.target) {
@@ -150,8 +149,8 @@ int exchange_for(request_rec* r, std::string_view url) {
 
 int handle(request_rec* r) {
   if (const int status = take_handler_url(r); status != kOk && status != kDeclined) return status;
-  const std::string_view url = proxied_url(r);
-  if (url.empty()) {
+  const BackendUrl url = backend_url(r);
+  if (url.whole.empty()) {
     may_block(r);
     return kDeclined;
   }
@@ -173,9 +172,9 @@ int translate_name(request_rec* r) noexcept {
 
 int map_to_storage(request_rec* r) noexcept {
   return guard("map_to_storage", HTTP_INTERNAL_SERVER_ERROR, [&] {
-    const std::string_view url = proxied_url(r);
+    const std::string_view url = backend_url(r).whole;
     if (url.empty()) return kDeclined;
-    const int walked = walk_proxy_sections(r, url);
+    const int walked = walk_proxy_sections(r, url.data());
     return walked == kDeclined ? kOk : walked;  // the file system has no part in it
   });
 }

@@ -3,8 +3,8 @@
 // SHAPES  One object in the request's pool, found by its request_config; it owns nothing.
 #pragma once
 
+#include <cstddef>
 #include <new>
-#include <string_view>
 
 #include "config/resolved_vhost.h"
 #include "httpd/httpd_api.h"
@@ -13,14 +13,15 @@ namespace cxxproxy::httpd {
 
 struct UpstreamFacts;
 
-// What translate() found, so that the handler need not look the URL up again.
+// What translate() found, so that the URL is neither searched for its parts nor looked up again.
 struct Chosen {
   config::Target target;
-  std::string_view origin;  // of the rule's URL; another one in r->filename means that it was changed
+  const char* filename = nullptr;  // the text that we wrote; r->filename is another one when somebody has changed it
+  std::size_t origin_size = 0;     // of scheme, host and port in it
 };
 
 struct RequestState {
-  Chosen chosen;                      // an empty origin: translate() chose nothing
+  Chosen chosen;                      // no filename: translate() chose nothing
   UpstreamFacts* upstream = nullptr;  // of a request that we serve
 };
 

@@ -32,6 +32,7 @@ void check_path(std::string_view path) {
   http::append_canonical_path(encoded, path, http::EncodedSlashes::Encode);
   require(decode(encoded) == path);
   require(http::is_safe_target("/" + encoded));
+  require(http::is_canonical_path(path) == (encoded == path));
   require(encoded.find_first_of("?#") == std::string::npos);
 
   std::string kept;
@@ -63,10 +64,12 @@ void check_url(std::string_view text) {
 }
 
 void check_origin(std::string_view text) {
+  const std::size_t end = http::origin_end(text);
+  require(end <= text.size() && (end == text.size() || std::string_view("/?#").find(text[end]) != std::string_view::npos));
   const auto origin = http::parse_origin(text);
   if (!origin) return;
   require(origin->rest.empty() || std::string_view("/?#").find(origin->rest.front()) != std::string_view::npos);
-  require(text.ends_with(origin->rest));
+  require(text.substr(end) == origin->rest);
   require(origin->url.path.empty());
 }
 

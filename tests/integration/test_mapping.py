@@ -294,6 +294,37 @@ def test_each_url_keeps_its_parameters(make, abc, family):
         assert connection == {"a": "keep-alive", "b": "close", "c": "keep-alive"}
 
 
+@pytest.mark.own  # mod_proxy looks the URL up in the end
+def test_a_module_that_changes_the_url(make, abc, family):
+    """Another path stays with the rule's backend, another host or balancer leads there."""
+    server = make.httpd("""
+LuaHookAccessChecker {root}/change.lua change
+RewriteEngine On
+RewriteRule ^/rewritten$ {a}/app/deep/x [P]
+{P}ProxyPass /a {a}/app
+{P}ProxyPass /b {a}/app/deep disablereuse=On
+{P}ProxyPass /c {b}
+{P}ProxyPass /grp balancer://grp/in
+<{P}Proxy balancer://grp>
+    {P}BalancerMember {c}
+</{P}Proxy>
+""", family=family, compat=True, modules=("rewrite", "lua"), a=abc[0].url, b=abc[1].url, c=abc[2].url, start=False)
+    (server.root / "change.lua").write_text(f"""
+function change(r)
+    local name = r.filename or ''
+    name = name:gsub('app/deeper', 'app/deep/x'):gsub('^(%a+:).*/to%-b$', '%1{abc[1].url}/y z'):gsub('^(%a+:).*/to%-grp$', '%1balancer://grp/z')
+    name = name:gsub('^(%a+:balancer://grp)/in/other$', '%1/other%%20')
+    if name ~= r.filename then r.filename = name end
+    return apache2.DECLINED
+end
+""")
+    server.start()
+    check(server, {"/a/deeper": "a /app/deep/x", "/b/x": "a /app/deep/x", "/rewritten": "a /app/deep/x", "/a/to-b": "b /y%20z", "/grp/to-b": "b /y%20z",
+                   "/a/to-grp": "c /z", "/grp/x": "c /in/x", "/grp/other": "c /other%2520", "/a/deeper?q": "a /app/deep/x?q"})
+    connection = {t: dict(fetch(server.port, t).json()["fields"])["Connection"].lower() for t in ("/a/deeper", "/b/x", "/rewritten")}
+    assert connection == {"/a/deeper": "keep-alive", "/b/x": "close", "/rewritten": "close"}
+
+
 # --- noquery ---------------------------------------------------------------------------------------
 
 @pytest.mark.own  # mod_proxy 2.4.71 accepts the word and passes the query

@@ -26,6 +26,18 @@ TEST_CASE("ProxyPass makes a rule and the backend it names") {
   CHECK(member->parameters.value(ParameterId::Retry) == 250'000);
 }
 
+TEST_CASE("a rule knows where the origin of its URL ends") {
+  VhostConfig server;
+  const TestSurroundings around;
+  for (const char* rule : {"ProxyPass /a HTTP://Host:80/x", "ProxyPass /b http://h", "ProxyPass /c balancer://grp", "ProxyPass /d balancer://grp/x",
+                           "ProxyPass /e unix:/run/s|http:", "ProxyPass /f unix:/run/s|http://h/y", "ProxyPass /g ws://[::1]:8080/"}) {
+    REQUIRE(say(server, rule) == "");
+    const SaidRoute& route = server.own->routes.back();
+    CAPTURE(route.url);
+    CHECK(route.url.substr(route.origin_end) == (route.url.ends_with("/x") ? "/x" : route.url.ends_with("/y") ? "/y" : route.url.ends_with("/") ? "/" : ""));
+  }
+}
+
 TEST_CASE("one backend has one object, however it is spelt") {
   VhostConfig server;
   for (const char* url : {"http://h", "http://H/", "HTTP://h:80", "http://h:80/"}) {

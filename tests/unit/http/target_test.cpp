@@ -53,6 +53,21 @@ TEST_CASE("encoding appends, and every byte comes out safe", "[target]") {
   }
 }
 
+TEST_CASE("a path is canonical when encoding changes nothing, wherever a byte stands", "[target]") {
+  CHECK(is_canonical_path(""));
+  for (const std::string path : {"/", "/hello", "/~$-_.+!*'(),;:@&=az09AZ//x/"}) {
+    CHECK(is_canonical_path(path));
+    for (std::size_t at = 0; at < path.size(); ++at) {
+      for (int byte = 0; byte < 256; ++byte) {
+        std::string changed = path;
+        changed[at] = static_cast<char>(byte);
+        CAPTURE(path, at, byte);
+        CHECK(is_canonical_path(changed) == (canonical(changed) == changed));
+      }
+    }
+  }
+}
+
 TEST_CASE("only a harmless target goes into a request line", "[target]") {
   for (const std::string good :
        {"/", "/a?b=c&d", "*", "//x", "/?", "/p?q?r", "/x?\"<>\\^|{}%0a", "/x?\xc3\xa9", "/a/../b"}) {

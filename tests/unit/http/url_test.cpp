@@ -197,6 +197,17 @@ TEST_CASE("an origin leaves the rest of the URL alone", "[url]") {
   CHECK(origin->url.authority() == row.authority);
   CHECK(origin->url.path.empty());
   CHECK(origin->rest == row.rest);
+  CHECK(std::string_view(row.text).substr(origin_end(row.text)) == row.rest);
+}
+
+TEST_CASE("where an origin ends does not depend on its scheme", "[url]") {
+  CHECK(origin_end("balancer://grp/x?y") == 14);
+  CHECK(origin_end("balancer://grp") == 14);
+  CHECK(origin_end("http:///x") == 7);
+  CHECK(origin_end("http://h?a#b") == 8);
+  CHECK(origin_end("http://h/x://y/z") == 8);
+  CHECK(origin_end("//h/x") == 5);
+  CHECK(origin_end("") == 0);
 }
 
 TEST_CASE("an authority cannot be extended by what follows it", "[url]") {
