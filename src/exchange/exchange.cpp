@@ -50,7 +50,7 @@ Step Exchange::step() {
   down_dry_ = up_dry_ = pauses_ = false;
   moved_ = 0;
   for (;;) {
-    const bool limited = total_deadline_ != base::Instant::max() && (state_ != State::Pick || waiter_.waits()) && state_ < State::Discarding;
+    const bool limited = total_deadline_ != base::Instant::max() && (state_ != State::Pick || waits()) && state_ < State::Discarding;
     if (limited && services_.clock.now() >= total_deadline_) {
       (void)total_time_over();
       continue;
@@ -79,7 +79,7 @@ Step Exchange::step() {
     Step step{.needs = needs, .deadline = std::min(deadline_, total_deadline_), .waited = waited_, .pause = pauses_};
     if (hopes_ || state_ == State::Tunnel) step.waited = !hopes_ || !hope_.worth_it();
     // Not while the head itself is stuck: nothing could be done about the 100 then.
-    if (await_continue_ && queue_at_ == queue_.size()) step.deadline = std::min(step.deadline, continue_deadline_);
+    if (await_continue_ && out_->is_sent()) step.deadline = std::min(step.deadline, continue_deadline_);
     if (state_ > State::Pick) step.member = &member().spec;
     step.tunnel = state_ == State::Tunnel;
     if (step.tunnel) step.deadline = std::min(step.deadline, tunnel_deadline_);
@@ -87,7 +87,7 @@ Step Exchange::step() {
     if (lease_) step.upstream = lease_.stream();
     if ((needs & kPoolSlot) != 0) {
       step.line = destination_.line;
-      step.waiter = &waiter_;
+      step.waiter = &*waiter_;
       step.deadline = std::min(step.deadline, look_again_);
     }
     return step;
@@ -135,6 +135,7 @@ IoResult Exchange::read_upstream(std::span<char> into) {
 
 void Exchange::about_to_wait() {
   if (!head_held_) shrink_buffer();
+  if (!sending_) drop_outgoing();
   if (std::exchange(hopes_, false)) hope_.was_in_vain();
   downstream_.about_to_wait();
 }
@@ -287,12 +288,12 @@ Exchange::Flow Exchange::begin_request() {
   // Only a request without a body can switch: its end would not be known to the new protocol.
   if (body_complete_ && body_read_ == 0 && !facts.http10) plan_.upgrade = http::choose_upgrade(facts.upgrade, member().spec.upgrade);
 
-  const ProxyErrc refused = downstream_.write_request_head(member().spec, plan_, head_);
+  provide_outgoing();
+  const ProxyErrc refused = downstream_.write_request_head(member().spec, plan_, out_->head);
   if (refused != ProxyErrc::None) return attempt_failed(refused, Phase::Send);
 
-  queue_.clear();
-  queue_at_ = 0;
-  queue_.push_back({head_.data(), head_.size()});
+  out_->queue.assign(1, {out_->head.data(), out_->head.size()});
+  out_->at = 0;
   kept_queued_ = end_queued_ = send_broken_ = false;
   sent_bytes_ = 0;
   sending_ = true;

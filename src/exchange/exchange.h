@@ -6,7 +6,7 @@
 //         Sending and receiving run side by side, so an early answer is seen during an upload.
 // SHAPES  With Services::may_wait a read may take one stream patience (200 ms) instead of answering
 //         WouldBlock; the driver must then be a thread that has nothing else to do.
-//         Memory: a head buffer of kHeadBuffer bytes that grows with the head up to its limit, the
+//         Memory: what holds the request's head until it is sent, a head buffer of kHeadBuffer bytes that grows with the head up to its limit, the
 //         first kPrefetch bytes of the request body or all of it up to the member's `replaybody` (so
 //         that it can be sent again), and one body buffer (kBodyBuffer, or up to
 //         kLargestPiece and kLargestAnswerPiece, unless it is set otherwise) lent by the downstream.
@@ -98,12 +98,22 @@ struct Step {
   balancer::Waiter* waiter = nullptr;
 };
 
+// The head, and what of head and body is on its way to the backend.
+struct Outgoing {
+  std::string head;
+  std::vector<upstream::ConstBuffer> queue;
+  std::size_t at = 0;
+  char frame_head[24]{};
+  bool is_sent() const noexcept { return at == queue.size(); }
+};
+
 class Exchange {
  public:
   Exchange(const Destination& destination, Downstream& downstream, const Services& services);
   ~Exchange() {
     leave_slot(false);
     drop_buffer();
+    drop_outgoing();
   }
 
   Step step();
@@ -140,6 +150,12 @@ class Exchange {
   struct Search;
   Search find_slot();
   bool take_slot(std::size_t index, const balancer::MemberSet& barred);
+  const balancer::TriedSet& tried() const noexcept;
+  balancer::Waiter& waiter() { return waiter_ ? *waiter_ : waiter_.emplace(); }
+  bool waits() const noexcept { return waiter_ && waiter_->waits(); }
+  void leave_line() noexcept {
+    if (waiter_) waiter_->leave();
+  }
   bool has_room(std::size_t index) const;
   balancer::MemberSet members_without_slot(const balancer::MemberSet& barred);
   balancer::PickHint pick_hint();
@@ -169,6 +185,8 @@ class Exchange {
   void provide_buffer();
   std::size_t head_read();
   void drop_buffer() noexcept;
+  void provide_outgoing();
+  void drop_outgoing() noexcept;
   void shrink_buffer();
   Flow start_discarding();
   Flow discard(unsigned& needs);
@@ -223,13 +241,13 @@ class Exchange {
   unsigned attempts_ = 0;
   std::size_t member_index_ = 0;
   std::optional<std::size_t> next_member_;  // chosen when the attempt before it failed
-  balancer::TriedSet tried_{};
+  std::optional<balancer::TriedSet> tried_;  // members that have failed
   balancer::Flight flight_;     // this attempt, where a balancer counts it
   bool replayed_ = false;       // this member was already tried again on a new connection
 
   upstream::Lease lease_;
   balancer::Permit permit_;     // where the member has a limit over all children
-  balancer::Waiter waiter_;
+  std::optional<balancer::Waiter> waiter_;  // of a request that had to stand in the line
   std::size_t lane_ = balancer::WaitingLine::kAnyMember;
   base::Instant wait_began_{};
   base::Instant look_again_{};  // the first of a lane looks now and then
@@ -249,16 +267,13 @@ class Exchange {
 
   // request
   HeadPlan plan_{};
-  std::string head_;
   std::string kept_;
   bool body_complete_ = false;
   bool body_beyond_kept_ = false;  // bytes were passed on that are not in kept_
   std::uint64_t body_read_ = 0;
   std::size_t up_piece_ = kBodyBuffer;  // of the body, for the next read
   std::uint64_t sent_bytes_ = 0;   // on this attempt
-  std::vector<upstream::ConstBuffer> queue_;
-  std::size_t queue_at_ = 0;
-  char frame_head_[24]{};
+  std::unique_ptr<Outgoing> out_;  // null while nothing is to be sent
   bool kept_queued_ = false;
   bool end_queued_ = false;
   bool sending_ = false;

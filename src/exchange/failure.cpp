@@ -81,7 +81,7 @@ Exchange::Flow Exchange::deadline_passed() {
   }
   if (!in_head_) return attempt_failed(client_is_slow_ ? ProxyErrc::ClientGone : ProxyErrc::BodyTimeout, Phase::Body);
   if (!sending_) return attempt_failed(ProxyErrc::HeadTimeout, Phase::Head);
-  if (queue_at_ < queue_.size()) return attempt_failed(ProxyErrc::SendTimeout, Phase::Send);
+  if (!out_->is_sent()) return attempt_failed(ProxyErrc::SendTimeout, Phase::Send);
   return attempt_failed(await_continue_ ? ProxyErrc::HeadTimeout : ProxyErrc::ClientBodyTimeout, Phase::Send);
 }
 
@@ -171,6 +171,8 @@ Exchange::Flow Exchange::attempt_failed(ProxyErrc code, Phase phase, int os_erro
     tell_balancer(report);
   }
   if (report.end == AttemptEnd::NextMember) {
+    if (!tried_) tried_.emplace();
+    tried_->insert(member_index_);
     if (destination_.balancer->may_try_again(attempts_)) choose_member(downstream_.pick_hint());
     if (!next_member_) report.end = AttemptEnd::GaveUp;
   }
@@ -194,7 +196,7 @@ Exchange::Flow Exchange::attempt_failed(ProxyErrc code, Phase phase, int os_erro
 
 // Failures outside of an attempt.
 Exchange::Flow Exchange::give_up(const Error& error) {
-  waiter_.leave();
+  leave_line();
   failure_ = error;
   const bool alone = destination_.balancer == nullptr && !destination_.members.empty();
   const config::MemberSpec* const only = state_ == State::Pick && alone ? &destination_.members[0]->spec : nullptr;

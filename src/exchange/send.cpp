@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <utility>
 
 #include "exchange/exchange.h"
 
@@ -13,6 +14,25 @@ using upstream::ConstBuffer;
 using upstream::IoResult;
 using upstream::IoStatus;
 using upstream::Wait;
+
+namespace {
+
+// One for each thread, as with the buffer for answers.
+thread_local Outgoing* t_spare_outgoing = nullptr;
+constexpr std::size_t kSpareHead = 16 * 1024;  // a larger one is not kept
+
+}  // namespace
+
+void Exchange::provide_outgoing() {
+  if (out_) return;
+  out_.reset(std::exchange(t_spare_outgoing, nullptr));
+  if (!out_) out_ = std::make_unique<Outgoing>();
+}
+
+void Exchange::drop_outgoing() noexcept {
+  if (out_ && t_spare_outgoing == nullptr && out_->head.capacity() <= kSpareHead) t_spare_outgoing = out_.release();
+  out_.reset();
+}
 
 Exchange::Flow Exchange::run(unsigned& needs) {
   Flow flow = Flow::Waiting;
@@ -26,11 +46,11 @@ Exchange::Flow Exchange::run(unsigned& needs) {
 Exchange::Flow Exchange::send(unsigned& needs) {
   if (!queue_more_body(needs)) return state_ == State::Running ? Flow::Waiting : Flow::Progress;
   Flow flow = Flow::Waiting;
-  while (sending_ && queue_at_ < queue_.size()) {
+  while (sending_ && !out_->is_sent()) {
     if (write_queue(needs) == Flow::Waiting) return flow;
     flow = Flow::Progress;
   }
-  if (sending_ && queue_at_ == queue_.size() && (end_queued_ || plan_.body == BodyKind::None)) {
+  if (sending_ && out_->is_sent() && (end_queued_ || plan_.body == BodyKind::None)) {
     sending_ = false;
     flow = Flow::Progress;
   }
@@ -42,7 +62,7 @@ Exchange::Flow Exchange::send(unsigned& needs) {
 bool Exchange::queue_more_body(unsigned& needs) {
   if (plan_.body == BodyKind::None || end_queued_) return true;
   if (await_continue_) {
-    if (queue_at_ < queue_.size()) return true;
+    if (!out_->is_sent()) return true;
     if (services_.clock.now() < continue_deadline_) return false;
     if (member().spec.ping) {
       limit_ = *member().spec.ping;
@@ -60,7 +80,7 @@ bool Exchange::queue_more_body(unsigned& needs) {
     if (body_complete_) queue_body_end();
     if (end_queued_ || !kept_.empty()) return true;
   }
-  if (queue_at_ < queue_.size()) return true;
+  if (!out_->is_sent()) return true;
   const BodyPart part = downstream_.read_body(body_buffer(up_piece_));
   switch (part.kind) {
     case BodyPart::Kind::WouldBlock:
@@ -92,28 +112,29 @@ bool Exchange::queue_more_body(unsigned& needs) {
 
 void Exchange::queue_frame(std::span<const ConstBuffer> parts, std::size_t bytes) {
   if (bytes == 0) return;
-  if (queue_at_ == queue_.size()) {
-    queue_.clear();
-    queue_at_ = 0;
+  Outgoing& out = *out_;
+  if (out.is_sent()) {
+    out.queue.clear();
+    out.at = 0;
   }
   const bool chunked = plan_.body == BodyKind::Chunked;
   if (chunked) {
-    char* const last = std::to_chars(frame_head_, frame_head_ + sizeof frame_head_ - 2, bytes, 16).ptr;
+    char* const last = std::to_chars(out.frame_head, out.frame_head + sizeof out.frame_head - 2, bytes, 16).ptr;
     std::memcpy(last, "\r\n", 2);
-    queue_.push_back({frame_head_, static_cast<std::size_t>(last + 2 - frame_head_)});
+    out.queue.push_back({out.frame_head, static_cast<std::size_t>(last + 2 - out.frame_head)});
   }
-  queue_.insert(queue_.end(), parts.begin(), parts.end());
-  if (chunked) queue_.push_back({"\r\n", 2});
+  out.queue.insert(out.queue.end(), parts.begin(), parts.end());
+  if (chunked) out.queue.push_back({"\r\n", 2});
 }
 
 void Exchange::queue_body_end() {
   end_queued_ = true;
-  if (plan_.body == BodyKind::Chunked) queue_.push_back({"0\r\n\r\n", 5});
+  if (plan_.body == BodyKind::Chunked) out_->queue.push_back({"0\r\n\r\n", 5});
 }
 
 Exchange::Flow Exchange::write_queue(unsigned& needs) {
-  const std::span<const ConstBuffer> pending{queue_.data() + queue_at_, queue_.size() - queue_at_};
-  const IoResult result = lease_.stream()->write(pending, Wait::No);
+  Outgoing& out = *out_;
+  const IoResult result = lease_.stream()->write(std::span<const ConstBuffer>(out.queue).subspan(out.at), Wait::No);
   if (result.status == IoStatus::WouldBlock) {
     up_piece_ = kBodyBuffer;
     needs |= kUpstreamWritable;
@@ -129,13 +150,13 @@ Exchange::Flow Exchange::write_queue(unsigned& needs) {
   sent_bytes_ += result.bytes;
   count_sent(result.bytes);
   std::size_t left = result.bytes;
-  while (queue_at_ < queue_.size() && left >= queue_[queue_at_].size) left -= queue_[queue_at_++].size;
+  while (!out.is_sent() && left >= out.queue[out.at].size) left -= out.queue[out.at++].size;
   if (left > 0) {
-    queue_[queue_at_].data += left;
-    queue_[queue_at_].size -= left;
+    out.queue[out.at].data += left;
+    out.queue[out.at].size -= left;
   }
   // The wait for a 100 begins when the backend can have seen the expectation.
-  if (await_continue_ && queue_at_ == queue_.size()) continue_deadline_ = services_.clock.now() + member().spec.ping.value_or(kContinueWait);
+  if (await_continue_ && out.is_sent()) continue_deadline_ = services_.clock.now() + member().spec.ping.value_or(kContinueWait);
   return Flow::Progress;
 }
 

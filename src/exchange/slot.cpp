@@ -29,9 +29,14 @@ struct Exchange::Search {
   bool for_permit = false;
 };
 
+const balancer::TriedSet& Exchange::tried() const noexcept {
+  static constexpr balancer::TriedSet kNone{};
+  return tried_ ? *tried_ : kNone;
+}
+
 void Exchange::choose_member(const balancer::PickHint& hint) {
   const auto now = step_time();
-  next_member_ = destination_.balancer->pick(tried_, now, downstream_.pick_observer(), hint);
+  next_member_ = destination_.balancer->pick(tried(), now, downstream_.pick_observer(), hint);
   if (next_member_) flight_.begin(*destination_.balancer, *next_member_, now);
 }
 
@@ -39,7 +44,7 @@ balancer::PickHint Exchange::pick_hint() {
   const balancer::PickHint hint = downstream_.pick_hint();
   const auto& routes = destination_.balancer->spec().routes;
   lane_ = hint.route < routes.size() ? WaitingLine::lane_of_member(routes[hint.route].members.front())
-          : tried_.empty()           ? WaitingLine::kAnyMember
+          : !tried_                  ? WaitingLine::kAnyMember
                                      : WaitingLine::kFurtherAttempt;
   return hint;
 }
@@ -47,16 +52,16 @@ balancer::PickHint Exchange::pick_hint() {
 Exchange::Flow Exchange::pick(unsigned& needs) {
   const Search search = find_slot();
   if (search.error != ProxyErrc::None) return wait_in_line(search, needs);
-  waiter_.leave();
-  tried_.insert(member_index_);
+  leave_line();
   return begin_attempt();
 }
 
 Exchange::Search Exchange::find_slot() {
   WaitingLine* const line = destination_.line;
   if (destination_.balancer == nullptr) {
-    const bool may_try = line == nullptr || line->may_try(waiter_, lane_);
-    if (may_try && take_slot(0, line != nullptr ? line->barred_for(waiter_) : MemberSet{})) return {};
+    const bool others = line != nullptr && line->waiting() > 0;
+    const bool may_try = !others || line->may_try(waiter(), lane_);
+    if (may_try && take_slot(0, others ? line->barred_for(waiter()) : MemberSet{})) return {};
     Search search{.error = ProxyErrc::PoolExhausted};
     search.wants.insert(0);
     search.for_permit = line != nullptr && line->has_total(0) && destination_.members[0]->pool.has_room();
@@ -65,13 +70,14 @@ Exchange::Search Exchange::find_slot() {
   balancer::PickHint hint = pick_hint();
   MemberSet barred;
   MemberSet busy;
-  if (line != nullptr && !line->may_try(waiter_, lane_)) {
+  const bool others = line != nullptr && line->waiting() > 0;
+  if (others && !line->may_try(waiter(), lane_)) {
     for (std::size_t i = 0; i < destination_.members.size(); ++i) busy.insert(i);
     hint.busy = &busy;
-  } else if (line != nullptr) {
-    barred = line->barred_for(waiter_);
+  } else if (others) {
+    barred = line->barred_for(waiter());
   }
-  if (waiter_.waits() && hint.busy == nullptr) {
+  if (waits() && hint.busy == nullptr) {
     busy = members_without_slot(barred);
     hint.busy = &busy;
   }
@@ -91,7 +97,7 @@ Exchange::Search Exchange::find_slot() {
     hint.busy = &busy;
   }
   hint.busy = nullptr;
-  const MemberSet wants = destination_.balancer->candidates(tried_, services_.clock.now(), downstream_.pick_observer(), hint);
+  const MemberSet wants = destination_.balancer->candidates(tried(), services_.clock.now(), downstream_.pick_observer(), hint);
   Search search{.error = ProxyErrc::PoolExhausted, .wants = wants};
   if (search.wants.empty()) return {.error = ProxyErrc::NoUsableMember};
   for (std::size_t i = 0; line != nullptr && line->has_totals() && i < destination_.members.size(); ++i) {
@@ -109,7 +115,7 @@ MemberSet Exchange::members_without_slot(const MemberSet& barred) {
   const auto now = step_time();
   for (std::size_t i = 0; i < destination_.members.size(); ++i) {
     if (without.contains(i) || !has_limit(destination_.members[i]->spec)) continue;
-    const bool free = has_room(i) && (destination_.line == nullptr || !destination_.line->belongs_elsewhere(waiter_, i, now));
+    const bool free = has_room(i) && (destination_.line == nullptr || !destination_.line->belongs_elsewhere(waiter(), i, now));
     if (!free) without.insert(i);
   }
   return without;
@@ -121,7 +127,7 @@ bool Exchange::take_slot(std::size_t index, const MemberSet& barred) {
   WaitingLine* const line = destination_.line;
   const auto now = step_time();
   if (line != nullptr && has_limit(destination_.members[index]->spec)) {
-    if (barred.contains(index) || !has_room(index) || line->belongs_elsewhere(waiter_, index, now)) return false;
+    if (barred.contains(index) || !has_room(index) || line->belongs_elsewhere(waiter(), index, now)) return false;
     if (line->has_total(index)) {
       permit_ = line->take_permit(index);
       if (!permit_) return false;
@@ -174,16 +180,16 @@ Exchange::Flow Exchange::wait_in_line(const Search& search, unsigned& needs) {
   WaitingLine* const line = destination_.line;
   limit_ = longest_wait(search.error);
   if (line == nullptr || limit_ <= Duration::zero()) return give_up_pick(search.error);
-  if (!waiter_.waits()) {
+  if (!waits()) {
     wait_began_ = now;
     if (attempts_ == 0) total_deadline_ = longest_total_deadline();
   }
-  if (!line->stay(waiter_, lane_, search.wants, search.for_permit, now)) return give_up_pick(ProxyErrc::QueueFull);
+  if (!line->stay(waiter(), lane_, search.wants, search.for_permit, now)) return give_up_pick(ProxyErrc::QueueFull);
   wait_reason_ = search.error;
   deadline_ = wait_began_ + limit_;
   armed_ = true;
   look_again_ = base::Instant::max();
-  if (line->is_first(waiter_)) look_again_ = now + (search.for_permit ? WaitingLine::kGrace : WaitingLine::kLook);
+  if (line->is_first(waiter())) look_again_ = now + (search.for_permit ? WaitingLine::kGrace : WaitingLine::kLook);
   needs |= kPoolSlot;
   return Flow::Waiting;
 }

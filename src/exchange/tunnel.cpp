@@ -33,9 +33,8 @@ Exchange::Flow Exchange::start_tunnel() {
   // It may last for hours: what was for the request is not kept.
   drop_buffer();
   codec_.reset();
-  head_ = std::string();
+  drop_outgoing();
   kept_ = std::string();
-  queue_ = std::vector<ConstBuffer>();
   return Flow::Progress;
 }
 

@@ -175,12 +175,9 @@ namespace {
 // end, thousands at a time, the loop's thread may wait for memory or a mutex too, and that is nobody's fault.
 class Blame {
  public:
-  explicit Blame(Adoption& adoption) noexcept : adoption_(adoption), taken_before_(LoopThreads::was_taken()) {
-    LoopThreads::runs_for(adoption.seat.asked);
-  }
+  explicit Blame(Adoption& adoption) noexcept : adoption_(adoption), taken_before_(LoopThreads::runs_for(adoption.seat.asked)) {}
   ~Blame() {
-    if (!taken_before_ && LoopThreads::was_taken()) adoption_.strikes.strike(child_state()->clock().now());
-    LoopThreads::runs_for(nullptr);
+    if (LoopThreads::runs_for(nullptr) && !taken_before_) adoption_.strikes.strike(child_state()->clock().now());
   }
   Blame(const Blame&) = delete;
   Blame& operator=(const Blame&) = delete;

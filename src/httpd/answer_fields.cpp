@@ -10,9 +10,11 @@
 
 #include "base/ascii.h"
 #include "config/answer_rules.h"
+#include "http/framing.h"
 #include "http/hop_by_hop.h"
 #include "http/reverse_map.h"
 #include "httpd/config_hooks.h"
+#include "httpd/pool_text.h"
 #include "httpd/httpd_api.h"
 
 namespace cxxproxy::httpd {
@@ -20,7 +22,7 @@ namespace {
 
 using base::iequals;
 
-enum class Role : std::uint8_t { Plain, Url, Refresh, Cookie, Date, Warning };
+enum class Role : std::uint8_t { Plain, Url, Refresh, Cookie, Date, Warning, Length, Type };
 
 Role role_of(std::string_view name) noexcept {
   const auto is = [name](std::string_view known, Role role) { return iequals(name, known) ? role : Role::Plain; };
@@ -31,7 +33,9 @@ Role role_of(std::string_view name) noexcept {
     case 8: return is("Location", Role::Url);
     case 10: return is("Set-Cookie", Role::Cookie);
     case 11: return is("Destination", Role::Url);
+    case 12: return is("Content-Type", Role::Type);
     case 13: return is("Last-Modified", Role::Date);
+    case 14: return is("Content-Length", Role::Length);
     case 16: return is("Content-Location", Role::Url);
     default: return Role::Plain;
   }
@@ -54,9 +58,10 @@ const char* usual_date(apr_pool_t* pool, const char* value) {
 
 class Writer {
  public:
-  Writer(request_rec* r, const http::ResponseHead& head) : r_(r), view_(answer_view(r)), head_(head), hop_by_hop_(head.fields) {}
+  Writer(request_rec* r, const http::ResponseHead& head, std::optional<std::uint64_t> length)
+      : r_(r), view_(answer_view(r)), head_(head), hop_by_hop_(head.fields), length_(length) {}
 
-  apr_table_t* write(const apr_table_t* earlier) {
+  AnswerFields write(const apr_table_t* earlier) {
     apr_table_t* const table = apr_table_make(r_->pool, static_cast<int>(head_.fields.size()) + 4);
     copy_text();
     bool cookies = false;
@@ -68,8 +73,10 @@ class Writer {
         cookies = true;
         continue;
       }
+      if (role == Role::Length && !length_) continue;
       const char* const name = put(field.name);
-      const char* const value = mapped(role, put(field.value));
+      const char* const value = role == Role::Length ? put_length(field.value) : mapped(role, put(field.value));
+      if (role == Role::Type && type_ == nullptr) type_ = value;
       if (role == Role::Warning) {
         warnings.push_back({name, value});
       } else {
@@ -79,7 +86,8 @@ class Writer {
     if (earlier != nullptr) apr_table_do(add_to, table, earlier, "Set-Cookie", nullptr);
     if (cookies) add_cookies(table);
     for (const auto& [name, value] : warnings) apr_table_addn(table, name, value);  // behind the cookies, as mod_proxy does
-    return table;
+    if (length_) apr_table_addn(table, "Content-Length", digits_in(r_->pool, *length_));
+    return {table, type_};
   }
 
  private:
@@ -101,6 +109,13 @@ class Writer {
     at_[text.size()] = '\0';
     at_ += text.size() + 1;
     return start;
+  }
+
+  // Once; it is what the backend said, but perhaps not how.
+  const char* put_length(std::string_view digits) {
+    const std::uint64_t length = *std::exchange(length_, std::nullopt);
+    const bool as_it_is = http::parse_length(digits) == length && (digits.size() == 1 || digits.front() != '0');
+    return as_it_is ? put(digits) : digits_in(r_->pool, length);
   }
 
   const char* mapped(Role role, const char* value) {
@@ -141,15 +156,17 @@ class Writer {
   const config::AnswerView view_;
   const http::ResponseHead& head_;
   const http::HopByHop hop_by_hop_;
+  std::optional<std::uint64_t> length_;  // still to be written
+  const char* type_ = nullptr;
   char* at_ = nullptr;
 };
 
 }  // namespace
 
-apr_table_t* answer_fields(request_rec* r, const http::ResponseHead& head, const apr_table_t* earlier, const char* via) {
-  apr_table_t* const table = Writer(r, head).write(earlier);
-  if (via != nullptr) apr_table_addn(table, "Via", via);
-  return table;
+AnswerFields answer_fields(request_rec* r, const http::ResponseHead& head, const AnswerWishes& wishes) {
+  const AnswerFields fields = Writer(r, head, wishes.length).write(wishes.earlier);
+  if (wishes.via != nullptr) apr_table_addn(fields.table, "Via", wishes.via);
+  return fields;
 }
 
 }  // namespace cxxproxy::httpd

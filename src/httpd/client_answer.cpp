@@ -31,34 +31,31 @@ void reset_client(conn_rec* connection) {
 
 void take_status(request_rec* r, const http::ResponseHead& head) {
   r->status = head.status;
-  r->status_line = joined_in(r->pool, {digits_in(r->pool, static_cast<unsigned>(head.status)), " ", head.reason});
-}
-
-// What the engine decided is what counts: one length in the place of the backend's, or none.
-void set_length(request_rec* r, const exchange::AnswerHead& answer) {
-  if (answer.length) {
-    apr_table_setn(r->headers_out, "Content-Length", digits_in(r->pool, *answer.length));
-  } else {
-    apr_table_unset(r->headers_out, "Content-Length");
-  }
+  const int hundreds = head.status / 100 % 10, tens = head.status / 10 % 10, ones = head.status % 10;
+  const char number[] = {static_cast<char>('0' + hundreds), static_cast<char>('0' + tens), static_cast<char>('0' + ones), ' '};
+  const std::string_view start(number, sizeof number);
+  const std::string_view usual(ap_get_status_line(head.status));
+  const bool is_usual = usual.starts_with(start) && usual.substr(start.size()) == head.reason;
+  r->status_line = is_usual ? usual.data() : joined_in(r->pool, {start, head.reason});
 }
 
 }  // namespace
 
-void ClientSide::take_answer_head(const http::ResponseHead& head) {
-  take_status(r_, head);
-  r_->headers_out = answer_fields(r_, head, fields_before_, via_);
+const char* ClientSide::take_answer_head(const exchange::AnswerHead& answer) {
+  take_status(r_, answer.head);
+  const AnswerFields fields = answer_fields(r_, answer.head, {.earlier = fields_before_, .via = via_, .length = answer.length});
+  r_->headers_out = fields.table;
   if (const config::BalancerSpec* const balancer = errand_.target.balancer; balancer != nullptr) {
     set_session_cookie(r_, *balancer, child_state()->session_tokens(*balancer), *member_, session_.value_or(balancer::Session{}));
   }
+  return fields.type;
 }
 
 bool ClientSide::send_interim(const http::ResponseHead& head) {
   apr_table_t* const fields = r_->headers_out;
   const int status = r_->status;
   const char* const status_line = r_->status_line;
-  r_->headers_out = answer_fields(r_, head, nullptr, via_);
-  apr_table_unset(r_->headers_out, "Content-Length");  // RFC 9110 8.6: never in a 1xx
+  r_->headers_out = answer_fields(r_, head, {.via = via_}).table;  // RFC 9110 8.6: a 1xx has no length
   take_status(r_, head);
   ap_send_interim_response(r_, 1);
   r_->headers_out = fields;
@@ -91,12 +88,9 @@ void ClientSide::replace_answer() {
 }
 
 void ClientSide::send_head(const exchange::AnswerHead& answer) {
-  take_answer_head(answer.head);
-  set_length(r_, answer);
+  const char* const type = take_answer_head(answer);
   r_->content_type = type_before_;
-  if (const char* type = apr_table_get(r_->headers_out, "Content-Type"); type != nullptr) {
-    ap_set_content_type(r_, apr_pstrdup(r_->pool, type));
-  }
+  if (type != nullptr) ap_set_content_type(r_, type);
   if (!answer.request_taken) r_->connection->keepalive = AP_CONN_CLOSE;
   if (settings_.fields->overrides(r_->status)) {
     replace_answer();

@@ -165,6 +165,15 @@ void ClientInlet::give(apr_bucket_brigade* out, std::size_t size, bool take) {
   if (take) begin_ += size;
 }
 
+// Who reads lines copies a whole one at once; what is no whole line may be kept until the rest of it comes.
+void ClientInlet::give_line(apr_bucket_brigade* out) {
+  const std::size_t end = held_.find('\n', begin_);
+  const std::size_t size = end == std::string::npos ? held_.size() - begin_ : end + 1 - begin_;
+  if (end == std::string::npos || size > HUGE_STRING_LEN) return give(out, std::min<std::size_t>(size, HUGE_STRING_LEN), true);
+  APR_BRIGADE_INSERT_TAIL(out, apr_bucket_transient_create(held_.data() + begin_, size, connection_->bucket_alloc));
+  begin_ += size;
+}
+
 void ClientInlet::skip_line_ends() noexcept {
   while (!empty() && (held_[begin_] == '\r' || held_[begin_] == '\n')) ++begin_;
 }
@@ -187,12 +196,7 @@ apr_status_t ClientInlet::read(ap_filter_t* self, apr_bucket_brigade* out, ap_in
   if (static_cast<apr_off_t>(held) < most) fell_short_ = true;
   switch (mode) {
     case AP_MODE_EATCRLF: return APR_SUCCESS;
-    case AP_MODE_GETLINE: {
-      const std::size_t end = held_.find('\n', begin_);
-      const std::size_t line = end == std::string::npos ? held : end + 1 - begin_;
-      give(out, std::min<std::size_t>(line, HUGE_STRING_LEN), true);
-      return APR_SUCCESS;
-    }
+    case AP_MODE_GETLINE: give_line(out); return APR_SUCCESS;
     case AP_MODE_READBYTES:
     case AP_MODE_SPECULATIVE:
       give(out, std::min(held, static_cast<std::size_t>(std::max<apr_off_t>(most, 0))), mode == AP_MODE_READBYTES);

@@ -65,6 +65,7 @@ class ClientInlet {
   bool read_through();
   void forget_used();
   void give(apr_bucket_brigade* out, std::size_t size, bool take);
+  void give_line(apr_bucket_brigade* out);
   void skip_line_ends() noexcept;
 
   conn_rec* const connection_;

@@ -1,5 +1,6 @@
 #include "httpd/client_side.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "base/ascii.h"
@@ -12,7 +13,9 @@
 #include "httpd/child_state.h"
 #include "httpd/client_session.h"
 #include "httpd/exchange_log.h"
+#include "httpd/pool_text.h"
 #include "httpd/request_key.h"
+#include "httpd/seat.h"
 #include "httpd/via.h"
 #include "httpd/httpd_api.h"
 
@@ -46,6 +49,38 @@ http::BadHeaderRule bad_header_rule(config::BadHeader setting) noexcept {
 
 }  // namespace
 
+namespace {
+
+http::Fields client_fields(request_rec* r) {
+  const apr_array_header_t* table = apr_table_elts(r->headers_in);
+  const auto* entries = reinterpret_cast<const apr_table_entry_t*>(table->elts);
+  const auto most = static_cast<std::size_t>(table->nelts);
+  auto* const fields = static_cast<http::FieldView*>(apr_palloc(r->pool, most * sizeof(http::FieldView)));
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < most; ++i) {
+    if (entries[i].key == nullptr) continue;
+    const http::FieldView field{entries[i].key, view(entries[i].val)};
+    if (r->main == nullptr || !is_condition(field.name)) new (fields + count++) http::FieldView(field);
+  }
+  return {fields, count};
+}
+
+// One after the other uses the connection's. A document that is included while another one is answered has its own.
+apr_bucket_brigade* take_brigade(const request_rec* r) {
+  conn_rec* const c = r->connection;
+  Seat* const seat = c->master == nullptr ? seat_of(c) : nullptr;
+  if (seat != nullptr && seat->brigade != nullptr) return std::exchange(seat->brigade, nullptr);
+  const bool is_for_all = seat != nullptr && r->main == nullptr;
+  return apr_brigade_create(is_for_all ? c->pool : r->pool, c->bucket_alloc);
+}
+
+void give_brigade_back(const request_rec* r, apr_bucket_brigade* brigade) {
+  apr_brigade_cleanup(brigade);
+  if (brigade->p == r->connection->pool) seat_of(r->connection)->brigade = brigade;
+}
+
+}  // namespace
+
 ClientSide::ClientSide(request_rec* r, const Errand& errand, const RequestSettings& settings)
     : r_(r),
       errand_(errand),
@@ -55,15 +90,8 @@ ClientSide::ClientSide(request_rec* r, const Errand& errand, const RequestSettin
       via_(via_element(r, settings.via)),
       original_status_(r->status),
       original_status_line_(r->status_line),
-      answer_(apr_brigade_create(r->pool, r->connection->bucket_alloc)) {
-  const apr_array_header_t* table = apr_table_elts(r->headers_in);
-  const auto* entries = reinterpret_cast<const apr_table_entry_t*>(table->elts);
-  fields_.reserve(static_cast<std::size_t>(table->nelts));
-  for (int i = 0; i < table->nelts; ++i) {
-    if (entries[i].key == nullptr) continue;
-    const http::FieldView field{entries[i].key, view(entries[i].val)};
-    if (r->main == nullptr || !is_condition(field.name)) fields_.push_back(field);
-  }
+      answer_(take_brigade(r)) {
+  fields_ = client_fields(r);
   facts_.upgrade = offered_upgrade();
   read_facts();
   read_switches();
@@ -71,7 +99,7 @@ ClientSide::ClientSide(request_rec* r, const Errand& errand, const RequestSettin
 
 ClientSide::~ClientSide() {
   std::free(lent_);
-  apr_brigade_destroy(answer_);
+  give_brigade_back(r_, answer_);
   if (request_body_ != nullptr) apr_brigade_destroy(request_body_);
   if (push_ != nullptr) apr_brigade_destroy(push_);
 }
@@ -117,14 +145,28 @@ std::string_view ClientSide::offered_upgrade() const {
   return upgrade->value;
 }
 
+namespace {
+
+// Most requests have none of them.
+bool has_switches(const apr_table_t* environment) noexcept {
+  const apr_array_header_t* const table = apr_table_elts(environment);
+  const auto* const entries = reinterpret_cast<const apr_table_entry_t*>(table->elts);
+  return std::any_of(entries, entries + table->nelts, [](const apr_table_entry_t& entry) {
+    return entry.key != nullptr && (ap_cstr_casecmpn(entry.key, "proxy-", 6) == 0 || ap_cstr_casecmpn(entry.key, "force-proxy-", 12) == 0);
+  });
+}
+
+}  // namespace
+
 void ClientSide::read_switches() {
+  facts_.bad_header = bad_header_rule(settings_.bad_header);
+  if (!has_switches(r_->subprocess_env)) return;
   const auto has = [this](const char* name) { return apr_table_get(r_->subprocess_env, name) != nullptr; };
   facts_.keep_alive = !has("proxy-nokeepalive");
   facts_.fresh_connection = has("proxy-initial-not-pooled") && r_->connection->keepalives == 0;
   facts_.http10 = has("force-proxy-request-1.0");
   if (facts_.http10) facts_.expects_continue = false;
   const char* interim = apr_table_get(r_->subprocess_env, "proxy-interim-response");
-  facts_.bad_header = bad_header_rule(settings_.bad_header);
   facts_.suppress_interim = interim != nullptr && base::iequals(interim, "Suppress");
   const bool length_known = facts_.body == BodyKind::None || (facts_.body == BodyKind::Length && facts_.length_is_exact);
   // As with mod_proxy, proxy-sendchunked only takes proxy-sendcl back: a known length stays.
@@ -137,11 +179,8 @@ void ClientSide::read_switches() {
 ProxyErrc ClientSide::write_request_head(const config::MemberSpec& member, const exchange::HeadPlan& plan, std::string& head) {
   http::RequestHead request;
   request.method = view(r_->method);
-  std::string target;
   if (errand_.target.balancer != nullptr) {
-    target.reserve(member.url.path.size() + errand_.path.size());
-    target.append(member.url.path).append(errand_.path);
-    request.target = target;
+    request.target = joined_in(r_->pool, {member.url.path, errand_.path});
   } else {
     request.target = errand_.host_path;
   }

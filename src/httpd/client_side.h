@@ -102,7 +102,7 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   apr_status_t take_parts(exchange::BodyPart& part);
   bool pass_brigade();
   bool body_ends_by_close() const;
-  void take_answer_head(const http::ResponseHead& head);
+  const char* take_answer_head(const exchange::AnswerHead& answer);
   bool client_is_writable() const;
   void push(bool flush);
 
@@ -129,7 +129,7 @@ class ClientSide final : public exchange::Downstream, private balancer::PickObse
   const char* member_name_ = nullptr;
   std::optional<balancer::Session> session_;  // looked for at the first pick
 
-  std::vector<http::FieldView> fields_;  // of the client, read once
+  http::Fields fields_{};  // of the client, read once
   apr_bucket_brigade* request_body_ = nullptr;
   std::vector<upstream::ConstBuffer> parts_;
   bool body_ended_ = false;

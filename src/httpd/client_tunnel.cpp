@@ -13,7 +13,7 @@ using exchange::BodyPart;
 
 bool ClientSide::start_tunnel(const http::ResponseHead& head) {
   conn_rec* const c = r_->connection;
-  take_answer_head(head);
+  (void)take_answer_head({.head = head});
   for (const char* name : {"Connection", "Upgrade"}) {
     const http::FieldView* const field = http::find_field(head.fields, name);
     if (field != nullptr) apr_table_setn(r_->headers_out, name, apr_pstrmemdup(r_->pool, field->value.data(), field->value.size()));
@@ -21,7 +21,7 @@ bool ClientSide::start_tunnel(const http::ResponseHead& head) {
   ap_send_interim_response(r_, 1);
   c->keepalive = AP_CONN_CLOSE;  // whatever follows is not HTTP
   tunnel_ = true;
-  fields_ = std::vector<http::FieldView>();
+  fields_ = {};
   // mod_reqtimeout limits how slowly a request may come; a tunnel has its own idle limit.
   (void)ap_remove_input_filter_byhandle(r_->input_filters, "reqtimeout");
   r_->input_filters = r_->proto_input_filters = c->input_filters;

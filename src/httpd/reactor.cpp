@@ -147,7 +147,7 @@ void note_asked(const request_rec* r, const config::Target& target) noexcept {
   Seat* const seat = g_reactor.loop != nullptr && r->connection->master == nullptr ? seat_of(r->connection) : nullptr;
   if (seat == nullptr) return;
   seat->asked = target.balancer != nullptr ? &target.balancer->name : &target.member->name;
-  LoopThreads::runs_for(seat->asked);
+  (void)LoopThreads::runs_for(seat->asked);
 }
 
 namespace {

@@ -40,6 +40,7 @@ struct Seat {
   KeepAlive keep_alive{};
   SpotWaker waker{};
   ClientInlet* inlet = nullptr;  // made when it is first wanted
+  apr_bucket_brigade* brigade = nullptr;  // for the answer of a request that has none yet
   Adoption* adoption = nullptr;  // reactor.h; made when it is first adopted
   const std::string* asked = nullptr;  // the name, in the configuration, of the backend or balancer of its last request
 };

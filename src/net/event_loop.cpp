@@ -295,13 +295,16 @@ void EventLoop::take_posted() noexcept {
 // ---------------------------------------------------------------- time
 
 void EventLoop::set_until(Place place, base::Instant until) {
+  PlaceState& state = places_.at(place);
   bool sooner = false;
+  // The order between this and the look is what keeps a timer that fires meanwhile from missing it: it has taken itself out of
+  // `queued`, or it will see this.
+  state.until.store(until);
+  if (until >= state.queued.load()) return;
   {
     const base::MutexLock lock(timers_mutex_);
-    PlaceState& state = places_.at(place);
-    state.until = until;
-    if (until >= state.queued) return;  // the timer looks again when it fires
-    state.queued = until;
+    if (until >= state.queued.load()) return;
+    state.queued.store(until);
     timers_.push({until, place});
     sooner = base::micros(until) < sleeping_until_.load(std::memory_order_relaxed);
   }
@@ -321,14 +324,14 @@ void EventLoop::fire_timers(base::Instant now) noexcept {
     const Timer timer = timers_.top();
     timers_.pop();
     PlaceState& state = places_.at(timer.place);
-    if (timer.at != state.queued) continue;  // a sooner one has taken its part
-    state.queued = base::Instant::max();
-    if (state.until <= now) {
-      state.until = base::Instant::max();
+    if (timer.at != state.queued.load()) continue;  // a sooner one has taken its part
+    state.queued.store(base::Instant::max());
+    const base::Instant until = state.until.load();
+    if (until <= now) {
       if (note(timer.place, kWakeTime)) round_.push_back(timer.place);
-    } else if (state.until != base::Instant::max()) {
-      state.queued = state.until;
-      timers_.push({state.until, timer.place});
+    } else if (until != base::Instant::max()) {
+      state.queued.store(until);
+      timers_.push({until, timer.place});
     }
   }
 }

@@ -9,7 +9,7 @@
 //         may detach() its own place while it runs. From outside, seize() waits for it. A place has a
 //         generation, so that an event on its way to an actor that has left is dropped.
 //         A run may be in vain, also because of a stream that the actor has given away. Deadlines are kept
-//         lazily: a later one costs a lock that nobody waits for.
+//         lazily: one that is later than the one before it costs nothing until then.
 // ERRORS  start() is false without descriptors or threads; attach() answers kNone when there are too many. Whose client cannot
 //         be watched is run with kWakeStop.
 #pragma once
@@ -100,8 +100,8 @@ class EventLoop final : private LoopWork, private upstream::StreamWatcher {
     int client = -1;       // the holder's, as the next one
     bool watched = false;
     std::atomic<base::Duration::rep> idle_since{0};
-    base::Instant until = base::Instant::max();   // with timers_mutex_
-    base::Instant queued = base::Instant::max();  // of the timer that is in the queue for it
+    std::atomic<base::Instant> until{base::Instant::max()};   // the holder's
+    std::atomic<base::Instant> queued{base::Instant::max()};  // of the timer that is in the queue for it; written with timers_mutex_
   };
   struct Stream final : upstream::StreamNotes {
     std::atomic<std::uint64_t> user{0};  // generation and place of who uses it

@@ -152,9 +152,12 @@ void LoopThreads::let_others_go_on() noexcept {
   if (self.threads->take_lead(word)) self.threads->given_.fetch_add(1, std::memory_order_relaxed);
 }
 
-void LoopThreads::runs_for(const void* cause) noexcept {
+bool LoopThreads::runs_for(const void* cause) noexcept {
   const Self& self = t_self;
-  if (self.threads != nullptr && self.leads && !was_taken()) self.threads->cause_.store(cause, std::memory_order_relaxed);
+  if (!self.leads) return false;
+  if (lead_of(self.threads->word_.load(std::memory_order_relaxed)) != self.lead) return true;
+  self.threads->cause_.store(cause, std::memory_order_relaxed);
+  return false;
 }
 
 bool LoopThreads::leads() noexcept {

@@ -61,7 +61,8 @@ class LoopThreads {
   // For whoever is about to block: on the leader another thread leads from here on, elsewhere nothing happens.
   static void let_others_go_on() noexcept;
   // For whom the leader runs its task, from here on: whatever LoopWork::has_blocked() can use at any time. Elsewhere nothing happens.
-  static void runs_for(const void* cause) noexcept;
+  // Answers was_taken().
+  static bool runs_for(const void* cause) noexcept;
   // This thread still has the lead that its task began with.
   static bool leads() noexcept;
   // The watchman took the lead from this thread during the task that it runs.

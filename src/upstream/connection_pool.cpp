@@ -47,9 +47,14 @@ Lease ConnectionPool::acquire(base::Instant now, bool fresh, bool watched) {
 
 // The other kind is better than none, and than a long search.
 Connection ConnectionPool::take_newest(bool watched) {
+  if ((idle_.back().stream->notes() != nullptr) == watched) {
+    Connection newest = std::move(idle_.back());
+    idle_.pop_back();
+    return newest;
+  }
   const std::size_t few = std::min(idle_.size(), kLooksForKind);
   auto chosen = std::prev(idle_.end());
-  for (std::size_t i = 0; i < few; ++i) {
+  for (std::size_t i = 1; i < few; ++i) {
     const auto candidate = std::prev(idle_.end(), static_cast<std::ptrdiff_t>(i) + 1);
     if ((candidate->stream->notes() != nullptr) != watched) continue;
     chosen = candidate;

@@ -78,6 +78,15 @@ OWN_CONF = """
 """
 
 
+LENGTHS = {
+    "plain": b"content-LENGTH: 2\r\n",
+    "zeros": b"content-LENGTH: 002\r\n",
+    "list": b"content-LENGTH: 2, 2\r\n",
+    "two": b"content-LENGTH: 2\r\nX-B: 2\r\nContent-Length: 2\r\n",
+    "two-kinds": b"content-LENGTH: 0002\r\nContent-Length: 2, 02\r\n",
+}
+
+
 @pytest.fixture(scope="module")
 def backend(house):
     """Sends back the fields that the query names: /r?Name=value&Name=value."""
@@ -90,6 +99,9 @@ def backend(house):
         return True
     for path in ("/r", "/r/inner", "/r/off", "/r/segment", "/app/r"):
         backend.on(path, script)
+    for name, lengths in LENGTHS.items():
+        backend.on(f"/length/{name}", lambda connection, request, lengths=lengths: connection.send(
+            b"HTTP/1.1 200 OK\r\nX-A: 1\r\n%sX-C: 3\r\n\r\nok" % lengths) or True)
     return backend
 
 
@@ -172,6 +184,16 @@ def test_rules_of_the_outer_scope_come_first(server):
 ])
 def test_cookie_attributes_are_told_exactly(server, sent, got):
     assert ask(server, ("Set-Cookie", sent)) == [("Set-Cookie", got)]
+
+
+@pytest.mark.own
+@pytest.mark.parametrize("name", LENGTHS)
+def test_one_length_in_the_place_of_the_first(server, name):
+    response = fetch(server.port, f"/length/{name}", host="proxy.test")
+    assert response.body == b"ok"
+    names = [field for field, _ in response.fields if field.lower() in ("x-a", "content-length", "x-c")]
+    assert names == ["X-A", "content-LENGTH", "X-C"]
+    assert response.fields.all("Content-Length") == ["2"]
 
 
 @pytest.mark.own

@@ -172,6 +172,24 @@ TEST_CASE("deadlines: the last word counts, sooner or later", "[loop]") {
   REQUIRE(never.runs_at_least(1));
 }
 
+TEST_CASE("a deadline that is moved in the moment in which it passes is not missed", "[loop]") {
+  Loop world;
+  Actor actor(world.loop);
+  world.loop.release(actor.place, 0);
+  for (unsigned round = 0; round < 500; ++round) {
+    REQUIRE(world.loop.seize(actor.place, actor));
+    actor.reasons = 0;
+    const base::Instant began = clock_.now();
+    const base::Instant first = began + 900us + round % 10 * 20us;  // the loop sleeps for whole milliseconds
+    world.loop.set_until(actor.place, first);
+    while (clock_.now() < began + 1ms + round % 13 * 15us) {}
+    world.loop.set_until(actor.place, clock_.now() + round % 3 * 200us);
+    world.loop.release(actor.place, 0);
+    REQUIRE(comes_true([&] { return (actor.reasons & net::kWakeTime) != 0; }));
+  }
+  CHECK_FALSE(actor.overlapped);
+}
+
 TEST_CASE("a client that takes no more is waited for", "[loop]") {
   Loop world;
   Actor actor(world.loop);
