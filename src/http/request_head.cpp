@@ -164,7 +164,7 @@ class Writer {
     }
     if (!is_clean_text(head_.upgrade) || !is_clean_text(head_.via)) return bad_field("Upgrade or Via holds a control character");
     for (const std::string_view text : own_) {
-      if (!is_clean_text(text)) return bad_field("an X-Forwarded value holds a control character");
+      if (!text.empty() && !is_clean_text(text)) return bad_field("an X-Forwarded value holds a control character");
     }
     return {};
   }

@@ -28,7 +28,7 @@ void ResponseHeadParser::reset() noexcept {
   scanned_ = physical_ = line_start_ = head_size_ = 0;
   pending_ = in_fold_ = skip_line_ = false;
   head_.fields.clear();
-  head_.reason = {};
+  head_.text = head_.reason = {};
   head_.status = 0;
   head_.minor_version = 1;
   head_.lines_left_out = head_.ended_by_bad_line = false;
@@ -65,6 +65,7 @@ void ResponseHeadParser::follow(const char* begin) noexcept {
     }
   }
   begin_ = begin;
+  head_.text = {begin_, head_size_};
 }
 
 // Which limit is crossed first must not depend on how the bytes were split.
@@ -181,6 +182,7 @@ Progress ResponseHeadParser::take_bad_line(std::string_view line) noexcept {
 Progress ResponseHeadParser::finish(std::size_t size) noexcept {
   part_ = Part::Finished;
   head_size_ = size;
+  head_.text = {begin_, size};
   return Progress::Done;
 }
 

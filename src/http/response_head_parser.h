@@ -43,6 +43,7 @@ enum class BadHeaderRule : std::uint8_t {
 struct ResponseHead {
   int minor_version = 1;
   int status = 0;
+  std::string_view text;  // all of it, with the ends of its lines; reason and fields are parts of it
   std::string_view reason;
   std::vector<FieldView> fields;
   // What BadHeaderRule did to it. Either may have hidden how long the body is.

@@ -1,6 +1,5 @@
 #include "httpd/answer_fields.h"
 
-#include <cstring>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -63,7 +62,7 @@ class Writer {
 
   AnswerFields write(const apr_table_t* earlier) {
     apr_table_t* const table = apr_table_make(r_->pool, static_cast<int>(head_.fields.size()) + 4);
-    copy_text();
+    text_ = static_cast<char*>(apr_pmemdup(r_->pool, head_.text.data(), head_.text.size()));
     bool cookies = false;
     std::vector<std::pair<const char*, const char*>> warnings;
     for (const http::FieldView& field : head_.fields) {
@@ -74,8 +73,8 @@ class Writer {
         continue;
       }
       if (role == Role::Length && !length_) continue;
-      const char* const name = put(field.name);
-      const char* const value = role == Role::Length ? put_length(field.value) : mapped(role, put(field.value));
+      const char* const name = c_str(field.name);
+      const char* const value = role == Role::Length ? put_length(field.value) : mapped(role, c_str(field.value));
       if (role == Role::Type && type_ == nullptr) type_ = value;
       if (role == Role::Warning) {
         warnings.push_back({name, value});
@@ -83,7 +82,7 @@ class Writer {
         apr_table_addn(table, name, value);
       }
     }
-    if (earlier != nullptr) apr_table_do(add_to, table, earlier, "Set-Cookie", nullptr);
+    if (earlier != nullptr && !apr_is_empty_table(earlier)) apr_table_do(add_to, table, earlier, "Set-Cookie", nullptr);
     if (cookies) add_cookies(table);
     for (const auto& [name, value] : warnings) apr_table_addn(table, name, value);  // behind the cookies, as mod_proxy does
     if (length_) apr_table_addn(table, "Content-Length", digits_in(r_->pool, *length_));
@@ -96,18 +95,11 @@ class Writer {
     return 1;
   }
 
-  // One piece of memory for all names and values, with the ends that httpd's tables need.
-  void copy_text() {
-    std::size_t size = 0;
-    for (const http::FieldView& field : head_.fields) size += field.name.size() + field.value.size() + 2;
-    at_ = static_cast<char*>(apr_palloc(r_->pool, size));
-  }
-
-  const char* put(std::string_view text) noexcept {
-    char* const start = at_;
-    std::memcpy(at_, text.data(), text.size());
-    at_[text.size()] = '\0';
-    at_ += text.size() + 1;
+  // A name or value in the copy of the whole head. Its end, which httpd's tables need, takes the place of the colon, the blank or
+  // the line end behind it.
+  const char* c_str(std::string_view part) const noexcept {
+    char* const start = text_ + (part.data() - head_.text.data());
+    start[part.size()] = '\0';
     return start;
   }
 
@@ -115,7 +107,7 @@ class Writer {
   const char* put_length(std::string_view digits) {
     const std::uint64_t length = *std::exchange(length_, std::nullopt);
     const bool as_it_is = http::parse_length(digits) == length && (digits.size() == 1 || digits.front() != '0');
-    return as_it_is ? put(digits) : digits_in(r_->pool, length);
+    return as_it_is ? c_str(digits) : digits_in(r_->pool, length);
   }
 
   const char* mapped(Role role, const char* value) {
@@ -147,8 +139,8 @@ class Writer {
     for (const http::FieldView& field : head_.fields) {
       if (role_of(field.name) != Role::Cookie || hop_by_hop_.drops(field.name)) continue;
       const auto changed = config::map_cookie(view_, field.value);
-      const char* const name = put(field.name);
-      apr_table_addn(table, name, changed ? copy(r_->pool, *changed) : put(field.value));
+      const char* const name = c_str(field.name);
+      apr_table_addn(table, name, changed ? copy(r_->pool, *changed) : c_str(field.value));
     }
   }
 
@@ -158,7 +150,7 @@ class Writer {
   const http::HopByHop hop_by_hop_;
   std::optional<std::uint64_t> length_;  // still to be written
   const char* type_ = nullptr;
-  char* at_ = nullptr;
+  char* text_ = nullptr;
 };
 
 }  // namespace

@@ -106,8 +106,8 @@ ClientSide::~ClientSide() {
 
 void ClientSide::read_facts() {
   facts_.head_request = r_->header_only != 0;
-  facts_.idempotent = http::is_idempotent_method(view(r_->method));
   facts_.safe = http::is_safe_method(view(r_->method));
+  facts_.idempotent = facts_.safe || http::is_idempotent_method(view(r_->method));
   // The main request's body is not the included document's, nor is it an error document's.
   if (r_->main != nullptr || (r_->prev != nullptr && ap_is_HTTP_ERROR(r_->prev->status))) return;
 
