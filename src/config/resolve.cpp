@@ -174,7 +174,8 @@ class Resolver {
   const BalancerSpec* add_balancer(const DeclaredBalancer& said, const ServerView& server) {
     auto balancer = std::make_unique<BalancerSpec>();
     balancer->name = said.name;
-    balancer->key = server.key + " balancer://" + said.name;
+    balancer->url = "balancer://" + said.name;
+    balancer->key = server.key + ' ' + balancer->url;
     balancer->persist = persists(server);
     balancer->balancer_id = static_cast<std::uint32_t>(whole().balancers.size());
     read_balancer_parameters(said.parameters, *balancer);

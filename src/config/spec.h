@@ -155,7 +155,8 @@ struct SessionRoute {
 };
 
 struct BalancerSpec {
-  std::string name;  // as in balancer://name, lower case
+  std::string name;  // lower case
+  std::string url;   // balancer://name
   std::string key;   // server + name
   std::uint32_t balancer_id = 0;
   bool persist = false;  // as in MemberSpec

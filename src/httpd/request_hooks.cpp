@@ -84,10 +84,6 @@ ProxyErrc make_undeclared(const BackendUrl& parts, const config::MemberSpec* lik
   return ProxyErrc::None;
 }
 
-void tell_balancer(request_rec* r, const config::BalancerSpec& balancer) {
-  apr_table_setn(r->subprocess_env, "BALANCER_NAME", joined_in(r->pool, {kBalancerScheme, balancer.name}));
-}
-
 // On this thread to its end, or until it would wait long and can be parked.
 int serve(request_rec* r, ServedRequest& served, const exchange::Destination& destination) {
   const Driver driver = driver_for(r);
@@ -130,7 +126,7 @@ int exchange_for(request_rec* r, const BackendUrl& parts) {
   if (errand.target.member != nullptr && errand.target.member->any_host) like = std::exchange(errand.target.member, nullptr);
   if (errand.target) {
     note_asked(r, errand.target);
-    if (errand.target.balancer != nullptr) tell_balancer(r, *errand.target.balancer);
+    if (errand.target.balancer != nullptr) apr_table_setn(r->subprocess_env, "BALANCER_NAME", errand.target.balancer->url.c_str());
     if (errand.target.member != nullptr && is_switched_off(*errand.target.member)) {
       return answer_failure(r, parts.origin, ProxyErrc::NoUsableMember, "switched off by its status parameter");
     }
