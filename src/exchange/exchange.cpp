@@ -79,7 +79,7 @@ Step Exchange::step() {
     Step step{.needs = needs, .deadline = std::min(deadline_, total_deadline_), .waited = waited_, .pause = pauses_};
     if (hopes_ || state_ == State::Tunnel) step.waited = !hopes_ || !hope_.worth_it();
     // Not while the head itself is stuck: nothing could be done about the 100 then.
-    if (await_continue_ && out_->is_sent()) step.deadline = std::min(step.deadline, continue_deadline_);
+    if (sending_ && await_continue_ && out_->is_sent()) step.deadline = std::min(step.deadline, continue_deadline_);
     if (state_ > State::Pick) step.member = &member().spec;
     step.tunnel = state_ == State::Tunnel;
     if (step.tunnel) step.deadline = std::min(step.deadline, tunnel_deadline_);

@@ -273,7 +273,7 @@ class Exchange {
   std::uint64_t body_read_ = 0;
   std::size_t up_piece_ = kBodyBuffer;  // of the body, for the next read
   std::uint64_t sent_bytes_ = 0;   // on this attempt
-  std::unique_ptr<Outgoing> out_;  // null while nothing is to be sent
+  std::unique_ptr<Outgoing> out_;  // there while sending_, until the next wait after that
   bool kept_queued_ = false;
   bool end_queued_ = false;
   bool sending_ = false;

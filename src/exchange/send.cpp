@@ -19,7 +19,9 @@ namespace {
 
 // One for each thread, as with the buffer for answers.
 thread_local Outgoing* t_spare_outgoing = nullptr;
-constexpr std::size_t kSpareHead = 16 * 1024;  // a larger one is not kept
+// A larger one is not kept.
+constexpr std::size_t kSpareHead = 16 * 1024;
+constexpr std::size_t kSparePieces = 256;
 
 }  // namespace
 
@@ -30,7 +32,8 @@ void Exchange::provide_outgoing() {
 }
 
 void Exchange::drop_outgoing() noexcept {
-  if (out_ && t_spare_outgoing == nullptr && out_->head.capacity() <= kSpareHead) t_spare_outgoing = out_.release();
+  const bool fits = out_ && out_->head.capacity() <= kSpareHead && out_->queue.capacity() <= kSparePieces;
+  if (fits && t_spare_outgoing == nullptr) t_spare_outgoing = out_.release();
   out_.reset();
 }
 

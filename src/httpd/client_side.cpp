@@ -47,10 +47,6 @@ http::BadHeaderRule bad_header_rule(config::BadHeader setting) noexcept {
   return http::BadHeaderRule::Refuse;
 }
 
-}  // namespace
-
-namespace {
-
 http::Fields client_fields(request_rec* r) {
   const apr_array_header_t* table = apr_table_elts(r->headers_in);
   const auto* entries = reinterpret_cast<const apr_table_entry_t*>(table->elts);

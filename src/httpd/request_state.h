@@ -16,7 +16,9 @@ struct UpstreamFacts;
 // What translate() found, so that the URL is neither searched for its parts nor looked up again.
 struct Chosen {
   config::Target target;
-  const char* filename = nullptr;  // the text that we wrote; r->filename is another one when somebody has changed it
+  // The text that we wrote; r->filename is another one when somebody has changed it. Who wrote into ours could change the path, not
+  // where it leads to.
+  const char* filename = nullptr;
   std::size_t origin_size = 0;     // of scheme, host and port in it
 };
 

@@ -69,7 +69,7 @@ std::vector<Fault> faults_of(Call call) {
     case Call::FinishConnect: return {Fault::Block, Fault::Stall, Fault::Reset, Fault::Fail};
     case Call::LookIdle: return {Fault::Fail};
     case Call::Read: return {Fault::Block, Fault::Stall, Fault::Short, Fault::Eof, Fault::Reset};
-    case Call::Write: return {Fault::Block, Fault::Stall, Fault::Short, Fault::Reset};
+    case Call::Write: return {Fault::Block, Fault::Stall, Fault::Short, Fault::Reset, Fault::Deaf};
     case Call::ReadBody: return {Fault::Block, Fault::Stall, Fault::Short, Fault::Fail};
     case Call::SendInterim:
     case Call::Pass:
@@ -115,7 +115,8 @@ class FaultStream final : public upstream::ByteStream {
     const Fault fault = world_.ask(Call::Write);
     world_.write_blocked_ = nullptr;
     if (fault == Fault::Reset) wire_->broken = true;
-    if (wire_->broken || wire_->closed) return {IoStatus::Failed, 0, EPIPE};
+    if (fault == Fault::Deaf) wire_->deaf = true;
+    if (wire_->broken || wire_->closed || wire_->deaf) return {IoStatus::Failed, 0, EPIPE};
     if (fault == Fault::Stall) wire_->writes_stall = true;
     if (fault == Fault::Block || wire_->writes_stall) {
       world_.write_blocked_ = wire_.get();
@@ -403,6 +404,7 @@ std::string FaultWorld::run() {
   for (unsigned turns = 0; turns < kMostTurns; ++turns) {
     const exchange::Step step = exchange_->step();
     if (step.done) return broken_rule();
+    exchange_->about_to_wait();
     if (std::string wrong = wait(step); !wrong.empty()) return wrong;
   }
   return "the exchange does not end";

@@ -20,9 +20,9 @@ namespace cxxproxy::test {
 enum class Call : std::uint8_t { Resolve, Connect, FinishConnect, LookIdle, Read, Write, ReadBody, SendInterim, Pass, Finish, Wait };
 
 // Block: once. Stall: from now on, on this stream or of this client. Short: one byte. Eof: an end of
-// stream. Reset: as after a RST. Fail: what else can go wrong; of a Wait: the client is gone. Late: the
-// driver wakes up only when the deadline has passed.
-enum class Fault : std::uint8_t { None, Block, Stall, Short, Eof, Reset, Fail, Late };
+// stream. Reset: as after a RST. Deaf: the backend takes nothing more, but speaks. Fail: what else can go wrong;
+// of a Wait: the client is gone. Late: the driver wakes up only when the deadline has passed.
+enum class Fault : std::uint8_t { None, Block, Stall, Short, Eof, Reset, Deaf, Fail, Late };
 
 using FaultPlan = std::function<Fault(Call call, std::size_t number)>;
 
@@ -62,6 +62,7 @@ struct Wire {
   bool answered = false;
   bool closed = false;            // by the backend
   bool broken = false;            // by a fault
+  bool deaf = false;
   bool reads_stall = false;
   bool writes_stall = false;
 };

@@ -893,6 +893,17 @@ TEST_CASE("ping: a request with a body asks first, whoever sends it", "[exchange
     CHECK(script->received == "REQ a CL=4 EXPECT\r\n\r\n");
     CHECK(world.members[0]->pool.idle() == 0);
   }
+  SECTION("its answer may come in pieces although it takes nothing any more, and no thread waits for it") {
+    const auto script = world.connector.add({.reads = {test::would_block()}, .writes = {test::fail(EPIPE)}});
+    for (const char* piece : {"HTTP/1.1 4", "13 No\r\nContent-Le", "ngth: 0\r\n\r\n"}) {
+      CHECK(world.step().needs == exchange::kUpstreamReadable);
+      world.exchange->about_to_wait();
+      script->reads = {bytes(piece)};
+    }
+    world.run();
+    CHECK(world.client.status == 413);
+    CHECK(world.members[0]->pool.idle() == 0);
+  }
   SECTION("a connection that ends before the 100 got no request") {
     world.connector.add({.reads = {test::eof()}});
     const auto next = world.connector.add({.reads = {test::would_block(), bytes(kOk)}});
