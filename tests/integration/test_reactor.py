@@ -53,6 +53,27 @@ def test_many_connections_are_served_by_one_thread(make, stay):
     assert len(server.access(clients * (rounds + 20))) == clients * (rounds + 20)
 
 
+def test_lines_longer_than_httpd_takes_at_once(make):
+    """Its readers take 8,192 bytes of a line at a time, from what the loop has read."""
+    def tells(connection):
+        while True:
+            asked = connection.read_request()
+            connection.send(answer(hashlib.sha256((asked.target + asked.fields.get("X-Long", "")).encode()).hexdigest().encode()))
+
+    server = make.httpd("LimitRequestLine 60000\nLimitRequestFieldSize 60000\n" + LOOP + CONF, b=make.backend(tells).url)
+    sizes = [*range(8180, 8200), 16384, 30000]
+    clients = adopt(server.port, 4)
+
+    def work(number):
+        for size in sizes:
+            letters = "".join(chr(97 + (n * n + number) % 26) for n in range(size))
+            for target, field in ((f"/long/{letters}", ""), ("/long/", letters)):
+                got = clients[number].ask(target=target, fields=[("X-Long", field)] if field else ())
+                assert got.body == hashlib.sha256((target + field).encode()).hexdigest().encode()
+    together(work, 4)
+    assert on_loop(server, 4 * 2 * len(sizes), "/long/")
+
+
 def test_without_it_workers_share_the_requests(make):
     """The control of the test above."""
     server = make.httpd(LOOP.replace("Reactor On", "Reactor Off") + CONF, b=make.backend(by_path).url)
