@@ -42,7 +42,11 @@ static_assert(std::ranges::is_sorted(kRows, {}, size_of));
 
 constexpr std::size_t kLongest = std::ranges::max(kRows, {}, size_of).text.size();
 
-constexpr int kCaseBit = 0x20;
+// Names of which only the middle differs are rare, and a comparison is a call.
+bool same_ends(std::string_view a, std::string_view b) noexcept {
+  constexpr int kCaseBit = 0x20;
+  return (((a.front() ^ b.front()) | (a.back() ^ b.back())) & ~kCaseBit) == 0;
+}
 
 // Which row is the first of a length, or of the next one that there is.
 constexpr auto kFirst = [] {
@@ -59,8 +63,7 @@ FieldName field_name(std::string_view name) noexcept {
   if (name.size() > kLongest) return FieldName::Other;
   const Row* const end = kRows + kFirst[name.size() + 1];
   for (const Row* row = kRows + kFirst[name.size()]; row < end; ++row) {
-    const bool same_initial = ((name.front() ^ row->text.front()) & ~kCaseBit) == 0;
-    if (same_initial && base::iequals(name, row->text)) return row->name;
+    if (same_ends(name, row->text) && base::iequals(name, row->text)) return row->name;
   }
   return FieldName::Other;
 }
