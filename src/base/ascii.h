@@ -25,16 +25,18 @@ constexpr int hex_value(char c) noexcept {
   return (low >= 'a' && low <= 'f') ? low - 'a' + 10 : -1;
 }
 
-namespace detail {
-constexpr std::array<bool, 256> make_token_table() {
+// By a character's byte: ASCII letters and digits, and these.
+constexpr std::array<bool, 256> letters_digits_and(std::string_view others) {
   std::array<bool, 256> table{};
-  for (int c = 0; c < 256; ++c) {
-    table[static_cast<std::size_t>(c)] =
-        is_alnum(static_cast<char>(c)) || (c < 128 && std::string_view("!#$%&'*+-.^_`|~").find(static_cast<char>(c)) != std::string_view::npos);
+  for (std::size_t c = 0; c < 128; ++c) {
+    const char character = static_cast<char>(c);
+    table[c] = is_alnum(character) || others.find(character) != std::string_view::npos;
   }
   return table;
 }
-inline constexpr auto kTokenTable = make_token_table();
+
+namespace detail {
+inline constexpr auto kTokenTable = letters_digits_and("!#$%&'*+-.^_`|~");
 }  // namespace detail
 
 constexpr bool is_token_char(char c) noexcept { return detail::kTokenTable[static_cast<unsigned char>(c)]; }

@@ -311,20 +311,24 @@ class Resolver {
 
 Resolution resolve(std::span<const ServerView> servers) { return Resolver().run(servers); }
 
-RouteMatch ResolvedVhost::find_route(std::string_view uri, const Variables* variables) const {
+namespace {
+
+RouteMatch find_in(RouteTable ResolvedLists::*table, const ResolvedVhost& vhost, std::string_view uri, const Variables* variables) {
   RouteMatch match;
-  for (const ResolvedLists* lists : rules) {
-    if (lists->rules.find(uri, variables, match)) break;
+  for (const ResolvedLists* lists : vhost.rules) {
+    if ((lists->*table).find(uri, variables, match)) break;
   }
   return match;
 }
 
+}  // namespace
+
+RouteMatch ResolvedVhost::find_route(std::string_view uri, const Variables* variables) const {
+  return find_in(&ResolvedLists::rules, *this, uri, variables);
+}
+
 RouteMatch ResolvedVhost::find_encoded_route(std::string_view uri, const Variables* variables) const {
-  RouteMatch match;
-  for (const ResolvedLists* lists : rules) {
-    if (lists->encoded.find(uri, variables, match)) break;
-  }
-  return match;
+  return find_in(&ResolvedLists::encoded, *this, uri, variables);
 }
 
 std::vector<const BalancerSpec*> ResolvedVhost::balancers() const {

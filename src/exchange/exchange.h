@@ -6,8 +6,8 @@
 //         Sending and receiving run side by side, so an early answer is seen during an upload.
 // SHAPES  With Services::may_wait a read may take one stream patience (200 ms) instead of answering
 //         WouldBlock; the driver must then be a thread that has nothing else to do.
-//         Memory: what holds the request's head until it is sent, a head buffer of kHeadBuffer bytes that grows with the head up to its limit, the
-//         first kPrefetch bytes of the request body or all of it up to the member's `replaybody` (so
+//         Memory: what holds the request's head until it is sent, a head buffer of kHeadBuffer bytes that
+//         grows with the head up to its limit, the first kPrefetch bytes of the request body or all of it up to the member's `replaybody` (so
 //         that it can be sent again), and one body buffer (kBodyBuffer, or up to
 //         kLargestPiece and kLargestAnswerPiece, unless it is set otherwise) lent by the downstream.
 // ERRORS  failure() after Done. Every failed attempt is reported once to the downstream.

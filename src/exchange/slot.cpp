@@ -58,8 +58,8 @@ Exchange::Flow Exchange::pick(unsigned& needs) {
 
 Exchange::Search Exchange::find_slot() {
   WaitingLine* const line = destination_.line;
+  const bool others = line != nullptr && line->waiting() > 0;
   if (destination_.balancer == nullptr) {
-    const bool others = line != nullptr && line->waiting() > 0;
     const bool may_try = !others || line->may_try(waiter(), lane_);
     if (may_try && take_slot(0, others ? line->barred_for(waiter()) : MemberSet{})) return {};
     Search search{.error = ProxyErrc::PoolExhausted};
@@ -70,7 +70,6 @@ Exchange::Search Exchange::find_slot() {
   balancer::PickHint hint = pick_hint();
   MemberSet barred;
   MemberSet busy;
-  const bool others = line != nullptr && line->waiting() > 0;
   if (others && !line->may_try(waiter(), lane_)) {
     for (std::size_t i = 0; i < destination_.members.size(); ++i) busy.insert(i);
     hint.busy = &busy;

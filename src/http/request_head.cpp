@@ -43,14 +43,7 @@ constexpr std::size_t own_index(FieldName name) noexcept {
 static_assert(own_index(FieldName::Forwarded) == kOwnFieldCount - 1);
 constexpr bool tells_who_asked(FieldName name) noexcept { return name >= FieldName::ForwardedFor && name <= FieldName::Forwarded; }
 
-constexpr auto kHostCharacters = [] {
-  std::array<bool, 256> table{};
-  for (std::size_t c = 0; c < 128; ++c) {
-    const char ch = static_cast<char>(c);
-    table[c] = base::is_alnum(ch) || std::string_view("-._~%!$&'()*+;=").find(ch) != std::string_view::npos;
-  }
-  return table;
-}();
+constexpr auto kHostCharacters = base::letters_digits_and("-._~%!$&'()*+;=");
 bool is_host_character(char c) noexcept { return kHostCharacters[static_cast<unsigned char>(c)]; }
 
 // uri-host [":" port]; an address in brackets is not looked at further than its characters.

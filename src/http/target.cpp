@@ -8,14 +8,7 @@
 namespace cxxproxy::http {
 namespace {
 
-constexpr auto kPlain = [] {
-  std::array<bool, 256> table{};
-  for (std::size_t c = 0; c < 128; ++c) {
-    const char ch = static_cast<char>(c);
-    table[c] = base::is_alnum(ch) || std::string_view("/~$-_.+!*'(),;:@&=").find(ch) != std::string_view::npos;
-  }
-  return table;
-}();
+constexpr auto kPlain = base::letters_digits_and("/~$-_.+!*'(),;:@&=");
 constexpr auto kSafe = [] {
   std::array<bool, 256> table{};
   for (std::size_t c = 0x21; c < 256; ++c) table[c] = c != 0x7f && c != '#';

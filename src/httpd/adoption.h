@@ -31,8 +31,7 @@ struct Reactor {
   module* mpm = nullptr;
   unsigned room = 0;                  // at most so many connections are adopted, if there are descriptors
   std::atomic<unsigned> requests{0};  // that wait on the loop
-  int threads = 0;       // of a child, and at most: ThreadsPerChild, ThreadLimit
-  int most_threads = 0;
+  int thread_limit = 0;
   // Of no row in the scoreboard. httpd's error log says "client" only for connections that have a handle.
   ap_sb_handle_t* no_row = nullptr;
 };

@@ -85,7 +85,6 @@ class Writer {
     if (earlier != nullptr && !apr_is_empty_table(earlier)) apr_table_do(add_to, table, earlier, "Set-Cookie", nullptr);
     if (cookies) add_cookies(table);
     for (const auto& [name, value] : warnings) apr_table_addn(table, name, value);  // behind the cookies, as mod_proxy does
-    if (length_) apr_table_addn(table, "Content-Length", digits_in(r_->pool, *length_));
     return {table, type_};
   }
 

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 
 #include "exchange/exchange.h"
@@ -31,9 +32,9 @@ void reset_client(conn_rec* connection) {
 
 void take_status(request_rec* r, const http::ResponseHead& head) {
   r->status = head.status;
-  const int hundreds = head.status / 100 % 10, tens = head.status / 10 % 10, ones = head.status % 10;
-  const char number[] = {static_cast<char>('0' + hundreds), static_cast<char>('0' + tens), static_cast<char>('0' + ones), ' '};
-  const std::string_view start(number, sizeof number);
+  char number[] = "    ";
+  (void)std::to_chars(number, number + 3, head.status);  // it has three digits
+  const std::string_view start(number);
   const std::string_view usual(ap_get_status_line(head.status));
   const bool is_usual = usual.starts_with(start) && usual.substr(start.size()) == head.reason;
   r->status_line = is_usual ? usual.data() : joined_in(r->pool, {start, head.reason});

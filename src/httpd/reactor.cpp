@@ -156,9 +156,10 @@ namespace {
 
 // A row of the scoreboard that no worker has, if there is one, else the last worker's.
 worker_score* board_of(const conn_rec* c) noexcept {
-  const int limit = g_reactor.most_threads;
-  if (g_reactor.threads <= 0 || limit <= 0) return nullptr;
-  return ap_get_scoreboard_worker_from_indexes(static_cast<int>(c->id / limit), std::min(g_reactor.threads, limit - 1));
+  const int limit = g_reactor.thread_limit;
+  if (limit <= 0) return nullptr;
+  const int threads = static_cast<int>(child_state()->threads());
+  return ap_get_scoreboard_worker_from_indexes(static_cast<int>(c->id / limit), std::min(threads, limit - 1));
 }
 
 template <class T, class N>
@@ -271,8 +272,7 @@ bool start_reactor(const base::Clock& clock, unsigned room) {
   if (!loop->start(thread_begins, {}, has_blocked)) return false;
   if (!Probe().works(*loop)) return false;
   ap_create_sb_handle(&g_reactor.no_row, ap_server_conf->process->pool, -1, -1);
-  (void)ap_mpm_query(AP_MPMQ_MAX_THREADS, &g_reactor.threads);
-  (void)ap_mpm_query(AP_MPMQ_HARD_LIMIT_THREADS, &g_reactor.most_threads);
+  (void)ap_mpm_query(AP_MPMQ_HARD_LIMIT_THREADS, &g_reactor.thread_limit);
   g_reactor.room = std::min(room, kMostAdopted);
   g_reactor.loop = loop.release();  // until the process ends, like ChildState
   return true;

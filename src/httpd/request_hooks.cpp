@@ -16,7 +16,6 @@
 #include "httpd/guard.h"
 #include "httpd/mapping.h"
 #include "httpd/parker.h"
-#include "httpd/pool_text.h"
 #include "httpd/reactor.h"
 #include "httpd/pool_object.h"
 #include "httpd/proxy_sections.h"
